@@ -1,0 +1,3 @@
+//! The command: arguments in, an exit code out.
+
+fn main() {}

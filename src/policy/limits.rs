@@ -1,0 +1,318 @@
+use std::{
+    cell::Cell,
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher, Hash},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
+
+use super::table::{Slots, Table};
+use crate::types::{AddressGroup, Denial, KeyDigest, Name, Nanos};
+
+/// A rate and what may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Calls that a period allows.
+    pub count: NonZeroU32,
+    /// The period.
+    pub period: Duration,
+    /// Calls at once, in all.
+    pub burst: NonZeroU32,
+}
+
+impl Quota {
+    /// The same rate, `factor` times over.
+    pub fn times(self, factor: u32) -> Self {
+        let by = |n: NonZeroU32| n.saturating_mul(NonZeroU32::MIN.saturating_add(factor - 1));
+        Self { count: by(self.count), burst: by(self.burst), ..self }
+    }
+
+    fn governor(self) -> governor::Quota {
+        let cell = self.period / self.count.get();
+        // `with_period` refuses only zero, and a rate above one a nanosecond is no limit.
+        governor::Quota::with_period(cell.max(Duration::from_nanos(1)))
+            .unwrap_or_else(|| governor::Quota::per_second(NonZeroU32::MAX))
+            .allow_burst(self.burst)
+    }
+}
+
+/// What is charged, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub enum Charge<'a> {
+    /// A consumer with a rate of its own: one bucket over all routes.
+    Consumer(&'a KeyDigest),
+    /// A key on a route.
+    Key(&'a Name, &'a KeyDigest),
+    /// `server/discover` of a key on a route: a bucket of its own.
+    Discover(&'a Name, &'a KeyDigest),
+    /// All keys of an address that the upstream hasn't accepted yet.
+    Unproven(AddressGroup),
+}
+
+/// How many buckets of each kind there is room for.
+#[derive(Clone, Copy, Debug)]
+pub struct LimiterSizes {
+    /// Buckets of configured keys.
+    pub configured: usize,
+    /// Buckets of keys that the upstream accepted.
+    pub proven: usize,
+    /// Buckets of addresses with unproven keys.
+    pub addresses: usize,
+}
+
+/// The buckets, in tables whose size is fixed at start: made-up keys and addresses cost no memory.
+pub struct Limiter {
+    hasher: RandomState,
+    configured: Table,
+    proven: Table,
+    addresses: Table,
+}
+
+impl Limiter {
+    /// Empty buckets.
+    pub fn new(sizes: LimiterSizes) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            configured: Table::new(sizes.configured),
+            proven: Table::new(sizes.proven),
+            addresses: Table::new(sizes.addresses),
+        }
+    }
+
+    /// Takes `cells` calls from a configured key's bucket.
+    ///
+    /// # Errors
+    /// `Rate` with the time until they would pass.
+    pub fn charge_configured(
+        &self,
+        charge: Charge<'_>,
+        quota: Quota,
+        cells: NonZeroU32,
+        now: Nanos,
+    ) -> Result<(), Denial> {
+        self.take(&self.configured, charge, quota, (cells, now))
+    }
+
+    /// Takes `cells` calls from a stranger's bucket on a route: its own if the upstream has accepted
+    /// the key, else the one that all unproven keys of the address share.
+    ///
+    /// # Errors
+    /// `Rate` with the time until they would pass.
+    pub fn charge_stranger(
+        &self,
+        own: Charge<'_>,
+        quota: Option<Quota>,
+        (cells, now): (NonZeroU32, Nanos),
+    ) -> Result<(), Denial> {
+        debug_assert!(self.is_proven(own), "an unproven key has no bucket of its own");
+        quota.map_or(Ok(()), |quota| self.take(&self.proven, own, quota, (cells, now)))
+    }
+
+    /// Takes `cells` calls from the bucket that an address's unproven keys share.
+    ///
+    /// # Errors
+    /// `Rate` with the time until they would pass.
+    pub fn charge_address(
+        &self,
+        group: AddressGroup,
+        quota: Quota,
+        (cells, now): (NonZeroU32, Nanos),
+    ) -> Result<(), Denial> {
+        self.take(&self.addresses, Charge::Unproven(group), quota, (cells, now))
+    }
+
+    /// Whether the upstream has accepted the key, and its bucket is still held.
+    pub fn is_proven(&self, key: Charge<'_>) -> bool {
+        self.proven.find(self.hash(key)).is_some()
+    }
+
+    /// The upstream has accepted the key: gives it a bucket of its own, if there is room.
+    pub fn prove(&self, key: Charge<'_>, now: Nanos) {
+        let _ = self.proven.claim(self.hash(key), now);
+    }
+
+    fn take(
+        &self,
+        table: &Table,
+        charge: Charge<'_>,
+        quota: Quota,
+        (cells, now): (NonZeroU32, Nanos),
+    ) -> Result<(), Denial> {
+        let full = Denial::Rate { retry_after: Duration::from_secs(1) };
+        let slot = table.claim(self.hash(charge), now).ok_or(full)?;
+        let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(
+            quota.governor(),
+            Slots(table),
+            Readings::new(now),
+        );
+        match limiter.check_key_n(&slot, cells) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(until)) => Err(Denial::Rate { retry_after: until.wait_time_from(now.0.into()) }),
+            // More than the bucket ever holds: a batch that has to be split.
+            Err(_) => Err(Denial::Rate { retry_after: quota.period }),
+        }
+    }
+
+    fn hash(&self, charge: Charge<'_>) -> u64 {
+        match charge {
+            Charge::Consumer(key) => self.hash_one((0_u8, key)),
+            Charge::Key(route, key) => self.hash_one((1_u8, route, key)),
+            Charge::Discover(route, key) => self.hash_one((2_u8, route, key)),
+            Charge::Unproven(group) => self.hash_one((3_u8, group)),
+        }
+    }
+
+    fn hash_one(&self, value: impl Hash) -> u64 {
+        self.hasher.hash_one(value)
+    }
+}
+
+/// The clock that governor sees for the length of one call. It takes its first reading as the start
+/// that states count from: that is the process epoch, so all quotas share one table.
+struct Readings {
+    started: Cell<bool>,
+    now: u64,
+}
+
+impl Readings {
+    const fn new(now: Nanos) -> Self {
+        Self { started: Cell::new(false), now: now.0 }
+    }
+}
+
+impl clock::Clock for Readings {
+    type Instant = GovernorNanos;
+
+    fn now(&self) -> GovernorNanos {
+        let reading = if self.started.replace(true) { self.now } else { 0 };
+        reading.into()
+    }
+}
+
+/// Open streams, counted by route and key. It grows with open connections and shrinks with them.
+#[derive(Clone, Default)]
+pub struct Leases(Arc<Mutex<HashMap<(Name, KeyDigest), u32>>>);
+
+/// One open stream of a key; returned by drop, on every way out.
+#[derive(Debug)]
+pub struct Lease {
+    held: Leases,
+    by: (Name, KeyDigest),
+}
+
+impl Leases {
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// `Streams` where the key has `max` open on the route.
+    pub fn open(&self, route: &Name, key: KeyDigest, max: u32) -> Result<Lease, Denial> {
+        let by = (route.clone(), key);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(by.clone()).or_insert(0);
+        if *count >= max {
+            return Err(Denial::Streams);
+        }
+        *count += 1;
+        drop(counts);
+        Ok(Lease { held: self.clone(), by })
+    }
+}
+
+impl std::fmt::Debug for Leases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Leases(..)")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut counts = self.held.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.by) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.by);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Secret;
+
+    const ONE: NonZeroU32 = NonZeroU32::MIN;
+
+    fn limiter() -> Limiter {
+        Limiter::new(LimiterSizes { configured: 64, proven: 8, addresses: 64 })
+    }
+
+    fn quota(count: u32, seconds: u64, burst: u32) -> Quota {
+        let n = |n| NonZeroU32::new(n).unwrap();
+        Quota { count: n(count), period: Duration::from_secs(seconds), burst: n(burst) }
+    }
+
+    fn key(text: &str) -> KeyDigest {
+        Secret::new(text.to_owned()).digest()
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let (limiter, route, key) = (limiter(), Name::parse("mcp").unwrap(), key("k"));
+        let take = |seconds: u64, cells: u32| {
+            let now = Nanos(1_000_000_000 * (1_000 + seconds));
+            let cells = NonZeroU32::new(cells).unwrap();
+            limiter.charge_configured(Charge::Key(&route, &key), quota(60, 60, 3), cells, now)
+        };
+        assert_eq!(take(0, 2), Ok(()));
+        assert_eq!(take(0, 1), Ok(()));
+        let second = Duration::from_secs(1);
+        assert_eq!(take(0, 1), Err(Denial::Rate { retry_after: second }));
+        assert_eq!(take(1, 1), Ok(()), "one a second comes back");
+        assert_eq!(take(1, 2), Err(Denial::Rate { retry_after: 2 * second }));
+        assert!(take(9, 4).is_err(), "more than the bucket holds never passes");
+        assert_eq!(take(9, 3), Ok(()));
+    }
+
+    #[test]
+    fn a_bucket_belongs_to_one_key_on_one_route() {
+        let (limiter, now) = (limiter(), Nanos(5));
+        let (mcp, other) = (Name::parse("mcp").unwrap(), Name::parse("other").unwrap());
+        let (a, b) = (key("a"), key("b"));
+        let take = |charge| limiter.charge_configured(charge, quota(1, 60, 1), ONE, now).is_ok();
+        assert!(take(Charge::Key(&mcp, &a)) && !take(Charge::Key(&mcp, &a)));
+        assert!(take(Charge::Key(&mcp, &b)) && take(Charge::Key(&other, &a)));
+        assert!(take(Charge::Discover(&mcp, &a)) && take(Charge::Consumer(&a)));
+    }
+
+    #[test]
+    fn made_up_keys_share_the_bucket_of_their_address_until_one_is_proven() {
+        let (limiter, route) = (limiter(), Name::parse("mcp").unwrap());
+        let group = AddressGroup::from("192.0.2.1".parse::<std::net::IpAddr>().unwrap());
+        let at = (ONE, Nanos(7));
+        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_ok());
+        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_ok());
+        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_err());
+        let good = key("good");
+        let good = Charge::Key(&route, &good);
+        assert!(!limiter.is_proven(good));
+        limiter.prove(good, Nanos(7));
+        assert!(limiter.is_proven(good));
+        assert!(limiter.charge_stranger(good, Some(quota(1, 60, 1)), at).is_ok());
+        assert!(limiter.charge_stranger(good, Some(quota(1, 60, 1)), at).is_err());
+    }
+
+    #[test]
+    fn a_lease_comes_back_when_it_is_dropped() {
+        let (leases, route) = (Leases::default(), Name::parse("mcp").unwrap());
+        let first = leases.open(&route, key("k"), 1).unwrap();
+        assert_eq!(leases.open(&route, key("k"), 1).unwrap_err(), Denial::Streams);
+        assert!(leases.open(&route, key("other"), 1).is_ok());
+        drop(first);
+        assert!(leases.open(&route, key("k"), 1).is_ok());
+        assert!(leases.0.lock().unwrap().is_empty(), "nothing is kept of keys without streams");
+    }
+}

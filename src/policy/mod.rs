@@ -1,0 +1,11 @@
+//! Who may do what: nets, consumers and limits. Plain decisions over compiled data; nothing here
+//! does I/O or waits.
+
+mod consumers;
+mod limits;
+mod nets;
+mod table;
+
+pub use consumers::{Consumer, Consumers, Principal, Standing};
+pub use limits::{Charge, Lease, Leases, Limiter, LimiterSizes, Quota};
+pub use nets::{NetList, TrustedProxies};

@@ -1,0 +1,124 @@
+//! A table of GCRA states whose size never changes.
+//!
+//! governor's own keyed store grows with every key that anyone makes up. This one is set-associative:
+//! a key's hash picks a set of eight slots, and within it a slot is the key's, or free, or idle (its
+//! bucket has refilled, so forgetting it changes nothing), or in use and then never evicted.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governor::{nanos::Nanos as GovernorNanos, state::StateStore};
+
+use crate::types::Nanos;
+
+const WAYS: usize = 8;
+
+/// A place in the table that was claimed for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Slot {
+    set: usize,
+    way: usize,
+    tag: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// The key's hash; 0 where the slot is free.
+    tag: u64,
+    /// GCRA's theoretical arrival time, in nanoseconds since the process epoch.
+    arrival: u64,
+}
+
+pub(super) struct Table {
+    sets: Box<[Mutex<[State; WAYS]>]>,
+}
+
+impl Table {
+    /// A table with room for at least `slots` keys.
+    pub(super) fn new(slots: usize) -> Self {
+        let sets = slots.div_ceil(WAYS).next_power_of_two();
+        Self { sets: (0..sets).map(|_| Mutex::default()).collect() }
+    }
+
+    /// The slot of a key that has one.
+    pub(super) fn find(&self, hash: u64) -> Option<Slot> {
+        let tag = tag(hash);
+        let set = self.set_of(hash);
+        let way = self.lock(set)?.iter().position(|state| state.tag == tag)?;
+        Some(Slot { set, way, tag })
+    }
+
+    /// The slot of a key, made its own if it has none. `None` where every slot of its set is in use.
+    pub(super) fn claim(&self, hash: u64, now: Nanos) -> Option<Slot> {
+        let tag = tag(hash);
+        let set = self.set_of(hash);
+        let mut states = self.lock(set)?;
+        let way = states
+            .iter()
+            .position(|state| state.tag == tag)
+            .or_else(|| states.iter().position(|state| state.tag == 0))
+            .or_else(|| states.iter().position(|state| state.arrival <= now.0))?;
+        let state = states.get_mut(way)?;
+        if state.tag != tag {
+            *state = State { tag, arrival: 0 };
+        }
+        Some(Slot { set, way, tag })
+    }
+
+    fn set_of(&self, hash: u64) -> usize {
+        // The count of sets is a power of two; the tag uses the other bits too.
+        usize::try_from(hash).unwrap_or(usize::MAX) & (self.sets.len() - 1)
+    }
+
+    fn lock(&self, set: usize) -> Option<MutexGuard<'_, [State; WAYS]>> {
+        // A panic can't leave a state half written: it is two words, stored one after the other.
+        Some(self.sets.get(set)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// 0 marks a free slot.
+fn tag(hash: u64) -> u64 {
+    hash.max(1)
+}
+
+/// The store that governor sees for the length of one call.
+pub(super) struct Slots<'t>(pub(super) &'t Table);
+
+impl StateStore for Slots<'_> {
+    type Key = Slot;
+
+    fn measure_and_replace<T, F, E>(&self, slot: &Slot, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<GovernorNanos>) -> Result<(T, GovernorNanos), E>,
+    {
+        let mut states = self.0.lock(slot.set);
+        let state = states.as_mut().and_then(|states| states.get_mut(slot.way));
+        match state {
+            Some(state) if state.tag == slot.tag => {
+                let before = (state.arrival > 0).then(|| state.arrival.into());
+                let (outcome, after) = f(before)?;
+                state.arrival = after.as_u64();
+                Ok(outcome)
+            }
+            // Reclaimed by another key since it was claimed: idle, so as good as new.
+            _ => f(None).map(|(outcome, _)| outcome),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_in_use_is_never_evicted_and_an_idle_one_is() {
+        let table = Table::new(WAYS);
+        let slots: Vec<Slot> = (1..=8).map(|hash| table.claim(hash, Nanos(0)).unwrap()).collect();
+        for slot in &slots {
+            Slots(&table).measure_and_replace(slot, |_| Ok::<_, ()>(((), 100.into()))).unwrap();
+        }
+        assert!(table.claim(9, Nanos(99)).is_none(), "all eight are in use until 100");
+        assert_eq!(table.claim(8, Nanos(99)), Some(slots[7]), "a key keeps its slot");
+        assert!(table.claim(9, Nanos(100)).is_some(), "a refilled bucket may be forgotten");
+        assert!(table.find(9).is_some() && table.find(1).is_none());
+    }
+}

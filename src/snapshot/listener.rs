@@ -1,0 +1,41 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use rustls::sign::CertifiedKey;
+
+use crate::types::Name;
+
+/// A listening socket.
+pub struct Listener {
+    /// Its name: label and log field.
+    pub name: Name,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub kind: ListenerKind,
+}
+
+/// What a listener speaks.
+pub enum ListenerKind {
+    /// HTTP in clear.
+    Plain,
+    /// HTTP over TLS; the certificates in the order of the file, never empty.
+    Tls(Vec<Certificate>),
+    /// Answers every request with a redirect to the TLS listener on this port.
+    Redirect {
+        /// The port to redirect to.
+        port: u16,
+    },
+}
+
+/// A certificate and its key, checked to belong together.
+#[derive(Clone)]
+pub struct Certificate {
+    /// A name for metrics: the certificate's first DNS name, or its file's name.
+    pub label: Name,
+    /// Lower-case DNS names that it is for; a leading `*.` stands for one label.
+    pub names: Vec<Box<str>>,
+    /// When it ends, in seconds since 1970.
+    pub expires_at: i64,
+    /// The chain and the key.
+    pub key: Arc<CertifiedKey>,
+}

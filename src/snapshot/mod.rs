@@ -1,0 +1,106 @@
+//! The immutable compiled configuration. `config` makes it; the request path reads it and never
+//! sees a default, a string that still has to be parsed, or a name that still has to be found.
+
+mod listener;
+mod routes;
+mod upstream;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use listener::{Certificate, Listener, ListenerKind};
+pub use routes::{Found, HostPattern, NoRoute, Refusals, Route, Routes, UnknownKeys};
+pub use upstream::{Endpoint, HostHeader, Scheme, Upstream};
+
+use crate::policy::{Consumers, NetList, TrustedProxies};
+
+/// Everything that the gateway was told, ready to be asked.
+pub struct Snapshot {
+    /// The listening sockets, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// The admin address, if there is one.
+    pub admin: Option<SocketAddr>,
+    /// Where state is kept over a restart.
+    pub state_dir: Option<PathBuf>,
+    /// Who may connect.
+    pub access: Access,
+    /// What is too much.
+    pub limits: Limits,
+    /// What is too slow.
+    pub timeouts: Timeouts,
+    /// Where a request goes.
+    pub routes: Routes,
+    /// Who has a key.
+    pub consumers: Consumers,
+    /// How to log.
+    pub log: Log,
+}
+
+/// `[access]`.
+pub struct Access {
+    /// The nets of `allow` and `deny`.
+    pub nets: NetList,
+    /// Peers whose forwarding header is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// The lower-case name of the header that they write the client's address to.
+    pub trusted_header: Box<str>,
+}
+
+/// `[limits]`. Sizes are bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address group.
+    pub connections_per_address: usize,
+    /// TLS handshakes under way.
+    pub handshakes: usize,
+    /// The request target.
+    pub target: usize,
+    /// The whole head.
+    pub head: usize,
+    /// Fields in a head.
+    pub fields: usize,
+    /// Calls with keys that the upstream hasn't accepted yet, per address group.
+    pub unproven_per_address: crate::policy::Quota,
+}
+
+/// `[timeouts]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// A head, from its first byte.
+    pub head: Duration,
+    /// A body, before its floor on progress counts.
+    pub body: Duration,
+    /// A client that takes no byte.
+    pub write_stall: Duration,
+    /// A connection kept alive with nothing open.
+    pub idle: Duration,
+    /// A connection to the upstream.
+    pub upstream_connect: Duration,
+    /// The upstream's head.
+    pub upstream_first_byte: Duration,
+    /// Silence on an event stream before a comment is sent.
+    pub keep_alive_comment: Duration,
+    /// What open streams get at SIGTERM.
+    pub shutdown: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A `tracing` level or filter; `RUST_LOG` overrides it.
+    pub level: Box<str>,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For eyes.
+    Text,
+}

@@ -1,0 +1,52 @@
+use std::{path::PathBuf, sync::Arc};
+
+use crate::types::Name;
+
+/// A named server.
+pub struct Upstream {
+    /// Its name: label and log field.
+    pub name: Name,
+    /// Where it is. One for now.
+    pub endpoint: Endpoint,
+    /// Fixed segments taken off the front of the public path: `["api"]`.
+    pub strip_prefix: Vec<Box<str>>,
+    /// What `Host` says upstream.
+    pub host_header: HostHeader,
+    /// For `https` endpoints: the file of the authority to trust, else the system's.
+    pub tls_roots: Option<PathBuf>,
+    /// For `https` endpoints: how to connect, ready made.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// `http://host:port` taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Plain or TLS.
+    pub scheme: Scheme,
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: Box<str>,
+    /// The port, the scheme's own if none was written.
+    pub port: u16,
+    /// `host:port` as `Host` has it: brackets around IPv6, no default port.
+    pub authority: Box<str>,
+}
+
+/// `http` or `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// `host_header`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The endpoint's authority: the default on `mcp` routes.
+    Endpoint,
+    /// What the client sent.
+    Client,
+    /// A fixed text.
+    Fixed(Box<str>),
+}

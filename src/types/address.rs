@@ -1,0 +1,41 @@
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An address as every policy sees it: an IPv4 address mapped into IPv6 (RFC 4291 2.5.5.2) is that
+/// IPv4 address, or a dual-stack listener would let `::ffff:192.0.2.1` past a rule on `192.0.2.1`.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Who is counted as one by limits per address: an IPv4 address, or an IPv6 /64.
+///
+/// A /64 is what one customer gets; counted singly, its 2^64 addresses would outrun any table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressGroup(IpAddr);
+
+impl From<IpAddr> for AddressGroup {
+    fn from(address: IpAddr) -> Self {
+        match canonical(address) {
+            IpAddr::V6(v6) => {
+                Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))))
+            }
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(text: &str) -> AddressGroup {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_its_64_and_mapped_ipv4_as_itself() {
+        assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::9"));
+        assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
+        assert_eq!(group("::ffff:192.0.2.1"), group("192.0.2.1"));
+        assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
+    }
+}

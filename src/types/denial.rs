@@ -1,0 +1,256 @@
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+
+/// Why an exchange was refused: one variant per fact that a client or an operator can act on.
+///
+/// A denial is a value. `proxy/respond.rs` alone renders it, and the record of the exchange alone
+/// counts and logs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Two parsers could read the request differently; refused, never cleaned.
+    Malformed(Malformation),
+    /// The request target is longer than `limits.target`.
+    TargetTooLong,
+    /// The head is larger than `limits.head`, or has more fields than `limits.fields`.
+    HeadTooLarge,
+    /// Head or body came too slowly.
+    Timeout,
+    /// An `Expect` other than `100-continue` (RFC 9110 10.1.1).
+    Expectation,
+    /// A known Host without a route for the path.
+    NoRoute,
+    /// A Host that no route of the listener has.
+    Host,
+    /// The method is not one of the route's.
+    Method,
+    /// Not `application/json`, or an encoded body.
+    MediaType,
+    /// `[access]`, the route's or the consumer's nets don't let the address in.
+    Address,
+    /// A browser origin that is neither the route's own nor listed.
+    Origin,
+    /// A key that came in clear to a redirect listener.
+    Insecure,
+    /// Two credentials that differ, or one in the query.
+    CredentialAmbiguous,
+    /// No credential.
+    KeyMissing,
+    /// A credential that no consumer has, where unknown keys are refused.
+    KeyUnknown,
+    /// The consumer's last day is over.
+    KeyExpired,
+    /// The bucket of the key, or of the address, is empty.
+    Rate {
+        /// When the next call would pass.
+        retry_after: Duration,
+    },
+    /// The key has `max_streams` open.
+    Streams,
+    /// The gateway has no room for the request now.
+    Overload,
+    /// The body is larger than the route's `max_body`.
+    BodyTooLarge,
+    /// The body isn't JSON.
+    NotJson,
+    /// The body is JSON, but no JSON-RPC message.
+    NotRpc,
+    /// OAuth discovery, which this gateway doesn't offer.
+    Discovery,
+    /// No connection to the upstream.
+    UpstreamDown,
+    /// The upstream's head didn't come in time.
+    UpstreamSlow,
+    /// The upstream's answer can't be passed on: not HTTP, or a redirect.
+    UpstreamBad,
+    /// The upstream went away in the middle of its answer.
+    UpstreamGone,
+}
+
+/// What exactly was malformed. Fixed words: nothing of the request is echoed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformation {
+    /// The request line isn't `METHOD SP TARGET SP VERSION CR LF` (RFC 9112 3).
+    RequestLine,
+    /// The version isn't HTTP/1.0 or HTTP/1.1.
+    Version,
+    /// A line end other than CR LF (RFC 9112 2.2).
+    LineEnd,
+    /// A field line that two parsers could split differently (RFC 9112 5).
+    Field,
+    /// A field name whose `_` reads as `-` of a name that is acted on.
+    FieldName,
+    /// `Content-Length` and `Transfer-Encoding` that don't agree on one body (RFC 9112 6.3).
+    Framing,
+    /// A transfer coding other than `chunked` alone (RFC 9112 6.1). Answered 501.
+    TransferCoding,
+    /// A chunk that isn't exactly RFC 9112 7.1.
+    Chunk,
+    /// Host missing, repeated, empty or not a host (RFC 9112 3.2).
+    Host,
+    /// The target isn't in origin form or holds bytes that no URI has.
+    Target,
+    /// A path that two readers could resolve differently.
+    Path,
+    /// `Connection` names a field that must not be dropped.
+    Connection,
+}
+
+/// What the outside is told of a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Face {
+    /// The HTTP status, where the refusal isn't in-band.
+    pub status: StatusCode,
+    /// The JSON-RPC error code: outside -32768 to -32000 unless the specification has one.
+    pub code: i32,
+    /// One word: metric label, log field, `data.reason` and the README's anchor.
+    pub reason: &'static str,
+    /// For the client's eyes.
+    pub text: &'static str,
+}
+
+impl Denial {
+    /// The only map from a denial to the wire. No `_` arm: a new variant needs a face to compile.
+    #[expect(clippy::too_many_lines, reason = "one row per denial; a table is read whole")]
+    pub const fn face(&self) -> Face {
+        use StatusCode as S;
+        let (status, code, reason, text) = match self {
+            Self::Malformed(what) => (what.status(), 4000, "malformed", what.text()),
+            Self::TargetTooLong => {
+                (S::URI_TOO_LONG, 4140, "target_too_long", "The request target is too long.")
+            }
+            Self::HeadTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                4310,
+                "head_too_large",
+                "The request head is too large.",
+            ),
+            Self::Timeout => (S::REQUEST_TIMEOUT, 4080, "timeout", "The request came too slowly."),
+            Self::Expectation => (
+                S::EXPECTATION_FAILED,
+                4170,
+                "expectation",
+                "Only the expectation 100-continue can be met.",
+            ),
+            Self::NoRoute => (S::NOT_FOUND, 4040, "no_route", "There is nothing at this path."),
+            Self::Host => {
+                (S::MISDIRECTED_REQUEST, 4210, "host", "This server doesn't serve that host.")
+            }
+            Self::Method => {
+                (S::METHOD_NOT_ALLOWED, 4050, "method", "This method isn't allowed here.")
+            }
+            Self::MediaType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                4150,
+                "media_type",
+                "The body must be application/json, UTF-8, without content encoding.",
+            ),
+            Self::Address => (S::FORBIDDEN, 4030, "address", "This address isn't allowed here."),
+            Self::Origin => (S::FORBIDDEN, 4031, "origin", "This browser origin isn't allowed."),
+            Self::Insecure => (
+                S::FORBIDDEN,
+                4032,
+                "insecure",
+                "Use https. A key sent over plain HTTP has been exposed: rotate this key.",
+            ),
+            Self::CredentialAmbiguous => (
+                S::BAD_REQUEST,
+                4001,
+                "credential_ambiguous",
+                "Send one key, in the path or in Authorization, and never in the query.",
+            ),
+            // Missing, wrong and expired look alike from outside, or an answer would tell a
+            // guesser that a key once existed. The reason's word goes to the log alone.
+            Self::KeyMissing => (S::UNAUTHORIZED, 4010, "key_missing", KEY_TEXT),
+            Self::KeyUnknown => (S::UNAUTHORIZED, 4010, "key_unknown", KEY_TEXT),
+            Self::KeyExpired => (S::UNAUTHORIZED, 4010, "key_expired", KEY_TEXT),
+            Self::Rate { .. } => {
+                (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit of this key is reached.")
+            }
+            Self::Streams => (
+                S::TOO_MANY_REQUESTS,
+                4291,
+                "streams",
+                "This key has too many open streams. Close one.",
+            ),
+            Self::Overload => {
+                (S::SERVICE_UNAVAILABLE, 5030, "overload", "The gateway is busy. Try again soon.")
+            }
+            Self::BodyTooLarge => {
+                (S::PAYLOAD_TOO_LARGE, 4130, "body_too_large", "The body is too large.")
+            }
+            Self::NotJson => (S::BAD_REQUEST, -32700, "not_json", "Parse error: not JSON."),
+            Self::NotRpc => {
+                (S::BAD_REQUEST, -32600, "not_rpc", "Invalid request: not a JSON-RPC message.")
+            }
+            Self::Discovery => (S::NOT_FOUND, 4041, "discovery", "There is no OAuth here."),
+            Self::UpstreamDown => {
+                (S::BAD_GATEWAY, 5020, "upstream_down", "The MCP server can't be reached.")
+            }
+            Self::UpstreamSlow => {
+                (S::GATEWAY_TIMEOUT, 5040, "upstream_slow", "The MCP server took too long.")
+            }
+            Self::UpstreamBad => (
+                S::BAD_GATEWAY,
+                5021,
+                "upstream_bad",
+                "The MCP server's answer can't be passed on.",
+            ),
+            Self::UpstreamGone => {
+                (S::BAD_GATEWAY, 5022, "upstream_gone", "The MCP server ended before it answered.")
+            }
+        };
+        Face { status, code, reason, text }
+    }
+
+    /// What the client reads: the face's text, with the wait where there is one.
+    pub fn text(&self) -> Cow<'static, str> {
+        match self.retry_after_seconds() {
+            Some(seconds) => format!("{} Retry in {seconds} s.", self.face().text).into(),
+            None => self.face().text.into(),
+        }
+    }
+
+    /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Rate { retry_after } => {
+                let up = u64::from(retry_after.subsec_nanos() > 0);
+                Some((retry_after.as_secs() + up).max(1))
+            }
+            Self::Streams => Some(10),
+            Self::Overload => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// One text for every 401.
+const KEY_TEXT: &str = "A valid key is needed.";
+
+impl Malformation {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::RequestLine => "The request line is malformed.",
+            Self::Version => "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+            Self::LineEnd => "Lines of the head end with CR LF.",
+            Self::Field => "A header field is malformed.",
+            Self::FieldName => "A header field name with an underscore is ambiguous.",
+            Self::Framing => "The length of the body is ambiguous.",
+            Self::TransferCoding => "The only transfer coding spoken here is chunked.",
+            Self::Chunk => "A chunk of the body is malformed.",
+            Self::Host => "Host is missing, repeated or malformed.",
+            Self::Target => "The request target is malformed.",
+            Self::Path => "The path is ambiguous.",
+            Self::Connection => "Connection names a field that can't be dropped.",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Words that every room may use. Nothing here does I/O, and nothing here can show a secret.
+
+mod address;
+mod clock;
+mod credential;
+mod denial;
+mod method;
+mod name;
+mod path;
+mod request_id;
+mod secret;
+mod untrusted;
+
+pub use address::{AddressGroup, canonical};
+pub use clock::Nanos;
+pub use credential::{Credential, CredentialForm};
+pub use denial::{Denial, Face, Malformation};
+pub use method::Method;
+pub use name::Name;
+pub use path::{Path, Segment, Template, TemplateMatch, write_key_segment};
+pub use request_id::RequestId;
+pub use secret::{Fingerprint, FingerprintKey, KeyDigest, Secret};
+pub use untrusted::Untrusted;

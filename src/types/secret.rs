@@ -1,0 +1,143 @@
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// A key that may be used but not shown.
+///
+/// There is no `Display`, `Serialize`, `Deref`, `Clone` or `PartialEq`: nothing to leak through.
+/// It is wiped from memory when dropped.
+///
+/// ```compile_fail
+/// fn show(key: &portcullis::types::Secret) -> String { format!("{key}") }
+/// ```
+/// ```compile_fail
+/// fn copy(key: &portcullis::types::Secret) -> portcullis::types::Secret { key.clone() }
+/// ```
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a key over. The caller's copy should not outlive the call.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The key itself, to be written upstream. Every call site is one to review.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// SHA-256 of the key: what tables and buckets go by.
+    pub fn digest(&self) -> KeyDigest {
+        let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(hash.as_ref()) {
+            *to = *from;
+        }
+        KeyDigest(bytes)
+    }
+
+    /// Whether two secrets are the same key, in time that depends on their lengths alone.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// SHA-256 of a key. Not shown either: the digest of a short key can be turned back by trying.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyDigest([u8; 32]);
+
+impl KeyDigest {
+    /// Reads the 64 hex digits of `key_sha256`.
+    pub fn parse_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
+    }
+
+    /// The raw digest, to be hashed into a table.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(..)")
+    }
+}
+
+/// What a log shows of a key: `fp:` and 8 hex digits. For eyes, never an identity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 4]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fp:{:08x}", u32::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The salt of fingerprints. Who doesn't have it can't test a guessed key against a log.
+pub struct FingerprintKey(hmac::Key);
+
+impl FingerprintKey {
+    /// A salt from `[state]`, or random bytes that live as long as the process.
+    pub fn new(salt: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, salt))
+    }
+
+    /// The fingerprint of a key.
+    pub fn fingerprint(&self, key: &KeyDigest) -> Fingerprint {
+        let tag = hmac::sign(&self.0, &key.0);
+        let mut bytes = [0; 4];
+        for (to, from) in bytes.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        Fingerprint(bytes)
+    }
+}
+
+impl fmt::Debug for FingerprintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FingerprintKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let secret = Secret::new("canary".to_owned());
+        assert_eq!(format!("{secret:?} {:?}", secret.digest()), "Secret(..) KeyDigest(..)");
+    }
+
+    #[test]
+    fn a_digest_is_the_sha256_that_key_new_prints() {
+        let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        assert_eq!(KeyDigest::parse_hex(hex), Some(Secret::new("secret".to_owned()).digest()));
+        assert_eq!(KeyDigest::parse_hex("2bb8"), None);
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_salt() {
+        let digest = Secret::new("secret".to_owned()).digest();
+        let of = |salt: &[u8]| FingerprintKey::new(salt).fingerprint(&digest).to_string();
+        assert_eq!(of(b"a"), of(b"a"));
+        assert_ne!(of(b"a"), of(b"b"));
+        assert_eq!(of(b"a").len(), "fp:01234567".len());
+    }
+}
