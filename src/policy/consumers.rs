@@ -61,12 +61,15 @@ impl Consumers {
 
     /// Looks a key up. The table is keyed by SHA-256 and hashed with a random seed, so the time
     /// taken tells nothing about a key that is close to a right one.
-    pub fn find(&self, digest: &KeyDigest, now: SystemTime) -> Standing {
+    pub fn find(&self, digest: &KeyDigest, now: impl FnOnce() -> SystemTime) -> Standing {
         let Some(consumer) = self.by_digest.get(digest) else { return Standing::Unknown };
-        let seconds = now.duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs());
-        match consumer.expires_at {
+        let is_over = |end: u64| {
             // A clock before 1970 is broken; then nothing that can expire is valid.
-            Some(end) if seconds >= end => Standing::Expired,
+            let since = now().duration_since(UNIX_EPOCH);
+            since.map_or(true, |since| since.as_secs() >= end)
+        };
+        match consumer.expires_at {
+            Some(end) if is_over(end) => Standing::Expired,
             _ => Standing::Known(Arc::clone(consumer)),
         }
     }

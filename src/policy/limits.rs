@@ -88,27 +88,24 @@ impl Limiter {
     /// `Rate` with the time until they would pass.
     pub fn charge_configured(
         &self,
-        charge: Charge<'_>,
+        bucket: Charge<'_>,
         quota: Quota,
-        cells: NonZeroU32,
-        now: Nanos,
+        at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        self.take(&self.configured, charge, quota, (cells, now))
+        self.take(&self.configured, bucket, quota, at)
     }
 
-    /// Takes `cells` calls from a stranger's bucket on a route: its own if the upstream has accepted
-    /// the key, else the one that all unproven keys of the address share.
+    /// Takes `cells` calls from the bucket of a key that the upstream has accepted.
     ///
     /// # Errors
     /// `Rate` with the time until they would pass.
-    pub fn charge_stranger(
+    pub fn charge_proven(
         &self,
-        own: Charge<'_>,
-        quota: Option<Quota>,
-        (cells, now): (NonZeroU32, Nanos),
+        bucket: Charge<'_>,
+        quota: Quota,
+        at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        debug_assert!(self.is_proven(own), "an unproven key has no bucket of its own");
-        quota.map_or(Ok(()), |quota| self.take(&self.proven, own, quota, (cells, now)))
+        self.take(&self.proven, bucket, quota, at)
     }
 
     /// Takes `cells` calls from the bucket that an address's unproven keys share.
@@ -119,9 +116,9 @@ impl Limiter {
         &self,
         group: AddressGroup,
         quota: Quota,
-        (cells, now): (NonZeroU32, Nanos),
+        at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        self.take(&self.addresses, Charge::Unproven(group), quota, (cells, now))
+        self.take(&self.addresses, Charge::Unproven(group), quota, at)
     }
 
     /// Whether the upstream has accepted the key, and its bucket is still held.
@@ -265,7 +262,7 @@ mod tests {
         let take = |seconds: u64, cells: u32| {
             let now = Nanos(1_000_000_000 * (1_000 + seconds));
             let cells = NonZeroU32::new(cells).unwrap();
-            limiter.charge_configured(Charge::Key(&route, &key), quota(60, 60, 3), cells, now)
+            limiter.charge_configured(Charge::Key(&route, &key), quota(60, 60, 3), (cells, now))
         };
         assert_eq!(take(0, 2), Ok(()));
         assert_eq!(take(0, 1), Ok(()));
@@ -282,7 +279,7 @@ mod tests {
         let (limiter, now) = (limiter(), Nanos(5));
         let (mcp, other) = (Name::parse("mcp").unwrap(), Name::parse("other").unwrap());
         let (a, b) = (key("a"), key("b"));
-        let take = |charge| limiter.charge_configured(charge, quota(1, 60, 1), ONE, now).is_ok();
+        let take = |charge| limiter.charge_configured(charge, quota(1, 60, 1), (ONE, now)).is_ok();
         assert!(take(Charge::Key(&mcp, &a)) && !take(Charge::Key(&mcp, &a)));
         assert!(take(Charge::Key(&mcp, &b)) && take(Charge::Key(&other, &a)));
         assert!(take(Charge::Discover(&mcp, &a)) && take(Charge::Consumer(&a)));
@@ -301,8 +298,8 @@ mod tests {
         assert!(!limiter.is_proven(good));
         limiter.prove(good, Nanos(7));
         assert!(limiter.is_proven(good));
-        assert!(limiter.charge_stranger(good, Some(quota(1, 60, 1)), at).is_ok());
-        assert!(limiter.charge_stranger(good, Some(quota(1, 60, 1)), at).is_err());
+        assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_ok());
+        assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_err());
     }
 
     #[test]

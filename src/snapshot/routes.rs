@@ -69,7 +69,7 @@ struct Entry {
 }
 
 /// A route found for a request.
-pub struct Found<'r, 'p, 'a> {
+pub struct Found<'r, 'a> {
     /// The route.
     pub route: &'r Arc<Route>,
     /// The template that the path lies under.
@@ -77,7 +77,7 @@ pub struct Found<'r, 'p, 'a> {
     /// The segment at `{key}`.
     pub key: Option<Segment<'a>>,
     /// The segments behind the template: plain.
-    pub rest: &'p [Segment<'a>],
+    pub rest: Vec<Segment<'a>>,
 }
 
 /// Why no route was found.
@@ -107,11 +107,7 @@ impl Routes {
     /// # Errors
     /// `Host` where no route is for the host, `NoRoute` where none of the host's is for the path,
     /// `Malformed` where the path would lead to one but isn't plain outside `{key}`.
-    pub fn find<'r, 'p, 'a>(
-        &'r self,
-        host: &str,
-        path: &'p Path<'a>,
-    ) -> Result<Found<'r, 'p, 'a>, NoRoute> {
+    pub fn find<'r, 'a>(&'r self, host: &str, path: &Path<'a>) -> Result<Found<'r, 'a>, NoRoute> {
         let mut host_known = false;
         for entry in &self.entries {
             if entry.host.as_ref().is_some_and(|pattern| &*pattern.0 != host) {
@@ -126,7 +122,7 @@ impl Routes {
                 route: &entry.route,
                 template: &entry.template,
                 key: matched.key,
-                rest: matched.rest,
+                rest: matched.rest.to_vec(),
             });
         }
         Err(if host_known { Denial::NoRoute } else { Denial::Host })

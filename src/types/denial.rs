@@ -45,6 +45,12 @@ pub enum Denial {
         /// When the next call would pass.
         retry_after: Duration,
     },
+    /// The bucket of `server/discover` is empty. Never 429: clients take that for an old server and
+    /// fall back to an older era of the protocol for good.
+    DiscoverRate {
+        /// When the next one would pass.
+        retry_after: Duration,
+    },
     /// The key has `max_streams` open.
     Streams,
     /// The gateway has no room for the request now.
@@ -167,6 +173,9 @@ impl Denial {
             Self::Rate { .. } => {
                 (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit of this key is reached.")
             }
+            Self::DiscoverRate { .. } => {
+                (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit of this key is reached.")
+            }
             Self::Streams => (
                 S::TOO_MANY_REQUESTS,
                 4291,
@@ -214,7 +223,7 @@ impl Denial {
     /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Rate { retry_after } => {
+            Self::Rate { retry_after } | Self::DiscoverRate { retry_after } => {
                 let up = u64::from(retry_after.subsec_nanos() > 0);
                 Some((retry_after.as_secs() + up).max(1))
             }

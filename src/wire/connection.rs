@@ -1,0 +1,236 @@
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
+
+/// The most that one read brings.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// How long, and for how many bytes, a refused client is listened to (DESIGN 6): closing at once
+/// would reset the connection and with it the answer that is still under way.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    /// Where bytes land before it is known how many came. One per worker thread, instead of one
+    /// per connection, is what keeps an idle stream small.
+    static SCRATCH: Cell<Option<Box<[u8; SCRATCH_BYTES]>>> = const { Cell::new(None) };
+}
+
+/// A transport and the bytes that were read from it and not yet used. It holds no buffer while
+/// nothing is there.
+pub struct Connection<S> {
+    stream: S,
+    read: BytesMut,
+}
+
+/// How much of a message was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All of it.
+    Whole,
+    /// The peer spoke or hung up before it had taken all. Nothing more may be sent.
+    InPart,
+}
+
+impl<S> Connection<S> {
+    /// A connection of which nothing was read.
+    pub fn new(stream: S) -> Self {
+        Self { stream, read: BytesMut::new() }
+    }
+
+    /// What was read and not yet used.
+    pub const fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.read
+    }
+
+    /// The transport.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The transport. Reading from it directly loses the order of bytes.
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The transport and what was read and not yet used.
+    pub fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.read)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Reads once, at most 16 KiB, and appends what came to the buffer. 0 is the end of input. Who
+    /// reads ahead of what is used has to stop somewhere: the buffer has no bound of its own.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        // Taken and not borrowed, so a transport that reads from within a read finds an empty
+        // place and not a panic.
+        let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new([0; SCRATCH_BYTES]));
+        let mut landing = ReadBuf::new(scratch.as_mut_slice());
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut landing);
+        let result = polled.map_ok(|()| {
+            self.read.extend_from_slice(landing.filled());
+            landing.filled().len()
+        });
+        SCRATCH.set(Some(scratch));
+        result
+    }
+
+    /// Reads once and appends what came to the buffer. 0 is the end of input. Nothing is lost when
+    /// the future is dropped.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Writes all of it and flushes. [`io::ErrorKind::TimedOut`] when no byte was taken for
+    /// `stall`. When the future is dropped, an unknown part was written.
+    pub async fn write_all(&mut self, bytes: &[u8], stall: Duration) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let stream = &mut self.stream;
+            let taken =
+                unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_write(cx, rest)).await?;
+            rest = rest.get(checked(taken)?..).unwrap_or_default();
+        }
+        self.flush(stall).await
+    }
+
+    /// Writes all parts, in one call where the transport can, and flushes. Fails as
+    /// [`Connection::write_all`] does.
+    pub async fn write_all_parts(
+        &mut self,
+        mut parts: &mut [IoSlice<'_>],
+        stall: Duration,
+    ) -> io::Result<()> {
+        if !self.stream.is_write_vectored() {
+            let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+            for part in parts.iter() {
+                all.extend_from_slice(part);
+            }
+            return self.write_all(&all, stall).await;
+        }
+        // Passes over empty parts at the front.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let stream = &mut self.stream;
+            let now = &*parts;
+            let taken =
+                unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_write_vectored(cx, now))
+                    .await?;
+            IoSlice::advance_slices(&mut parts, checked(taken)?);
+        }
+        self.flush(stall).await
+    }
+
+    /// Writes all parts and flushes, unless the peer says something first: then it is heard, and
+    /// the rest stays unsaid. What came is in the buffer. Fails as [`Connection::write_all`] does.
+    pub async fn write_until_heard(
+        &mut self,
+        mut parts: &mut [IoSlice<'_>],
+        stall: Duration,
+    ) -> io::Result<Written> {
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let now = &*parts;
+            let step = unless_stalled(stall, |cx| match self.poll_write_parts(cx, now) {
+                Poll::Ready(taken) => Poll::Ready(taken.map(Some)),
+                // Listened to only where it takes nothing more, so that it costs nothing else.
+                Poll::Pending => self.poll_fill(cx).map_ok(|_| None),
+            });
+            match step.await? {
+                Some(taken) => IoSlice::advance_slices(&mut parts, checked(taken)?),
+                None => return Ok(Written::InPart),
+            }
+        }
+        self.flush(stall).await.map(|()| Written::Whole)
+    }
+
+    fn poll_write_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.stream.is_write_vectored() {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        }
+        let first = parts.iter().find(|part| !part.is_empty());
+        Pin::new(&mut self.stream).poll_write(cx, first.map_or(&[], |part| part))
+    }
+
+    async fn flush(&mut self, stall: Duration) -> io::Result<()> {
+        let stream = &mut self.stream;
+        unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_flush(cx)).await
+    }
+
+    /// Ends the writing side: the peer reads an end of input. Fails as [`Connection::write_all`]
+    /// does.
+    pub async fn finish(&mut self, stall: Duration) -> io::Result<()> {
+        let stream = &mut self.stream;
+        unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_shutdown(cx)).await
+    }
+
+    /// After a refusal: ends the writing side, then discards what still comes, up to 256 KiB or
+    /// one second, so that the client can read the answer before the connection goes.
+    pub async fn linger(&mut self) {
+        // A deadline or an error mean the same: nobody is there to be waited for.
+        let _ = timeout(LINGER_TIME, self.discard()).await;
+        self.read = BytesMut::new();
+    }
+
+    async fn discard(&mut self) -> io::Result<()> {
+        self.finish(LINGER_TIME).await?;
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES {
+            self.read.clear();
+            match self.fill().await? {
+                0 => break,
+                count => discarded += count,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn checked(taken: usize) -> io::Result<usize> {
+    if taken == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(taken) }
+}
+
+/// Polls until it is ready, for at most `stall`. There is no timer unless the first poll had to
+/// wait.
+async fn unless_stalled<T>(
+    stall: Duration,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+) -> io::Result<T> {
+    match at_once(&mut poll).await {
+        Some(result) => result,
+        None => timeout(stall, poll_fn(poll)).await?,
+    }
+}
+
+/// One poll: `None` where it has to wait.
+pub(super) async fn at_once<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    poll_fn(|cx| {
+        Poll::Ready(match poll(cx) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Field names that the gateway acts on.
+
+/// What a field is to the reader of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Expect,
+    /// For the next hop alone (RFC 9110 7.6.1): never passed on.
+    HopByHop,
+    /// Passed on.
+    EndToEnd,
+}
+
+/// What a lower-case name is to the reader of a head.
+pub(super) fn classify(name: &[u8]) -> Class {
+    match name {
+        b"host" => Class::Host,
+        b"content-length" => Class::ContentLength,
+        b"transfer-encoding" => Class::TransferEncoding,
+        b"connection" => Class::Connection,
+        b"expect" => Class::Expect,
+        b"keep-alive" | b"te" | b"trailer" | b"upgrade" | b"http2-settings" => Class::HopByHop,
+        _ if name.starts_with(b"proxy-") => Class::HopByHop,
+        _ => Class::EndToEnd,
+    }
+}
+
+/// Whether a lower-case name is one that a policy here, or the upstream's own, goes by.
+///
+/// `Connection` must not be able to drop it (hop-by-hop abuse strips the very field that a check
+/// relies on), and no spelling of it with `_` may pass beside it: CGI-like servers read `_` as `-`.
+pub(super) fn is_acted_on(name: &[u8]) -> bool {
+    classify(name) != Class::EndToEnd
+        || name.starts_with(b"x-forwarded-")
+        || name.starts_with(b"mcp-")
+        || matches!(
+            name,
+            b"accept"
+                | b"accept-encoding"
+                | b"authorization"
+                | b"cf-connecting-ip"
+                | b"content-encoding"
+                | b"content-type"
+                | b"cookie"
+                | b"forwarded"
+                | b"last-event-id"
+                | b"origin"
+                | b"referer"
+                | b"set-cookie"
+                | b"true-client-ip"
+                | b"x-real-ip"
+        )
+}
+
+/// Whether the name holds a `_` that, read as `-`, makes a name that is acted on.
+pub(super) fn is_disguised(name: &[u8]) -> bool {
+    /// Longer than any name that is acted on; what is longer can only match by its prefix.
+    const LONGEST: usize = 32;
+    if !name.contains(&b'_') {
+        return false;
+    }
+    let mut plain = [0; LONGEST];
+    let mut len = 0;
+    for (to, from) in plain.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+        len += 1;
+    }
+    is_acted_on(plain.get(..len).unwrap_or_default())
+}
+
+/// RFC 9110 5.6.2.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Whether the text is a token: at least one byte, and no other.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_underscore_hides_no_name_that_is_acted_on() {
+        for name in [
+            "content_length",
+            "transfer_encoding",
+            "x_forwarded-for",
+            "x-forwarded_anything_at_all_and_longer_than_any_name",
+            "mcp_session_id",
+            "proxy_connection",
+            "x_real_ip",
+            "last-event_id",
+        ] {
+            assert!(is_disguised(name.as_bytes()), "{name}");
+        }
+        for name in ["x_custom", "content-length", "sentry_trace", "_", "accept_", "host_"] {
+            assert!(!is_disguised(name.as_bytes()), "{name}");
+        }
+    }
+}

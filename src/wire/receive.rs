@@ -1,0 +1,184 @@
+//! Deadlines around the reading of a request: whole heads, whole small bodies.
+
+use std::{io, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    connection::{Connection, at_once},
+    h1::{BodyDecoder, Decoded, HeadScan, read_request_head},
+    head::{Framing, HeadLimits, RequestHead},
+};
+use crate::types::Denial;
+
+/// How slowly a body may come once its time is over: a byte more than this each second, or it is
+/// too slow.
+const FLOOR_BYTES_PER_SECOND: u64 = 8 * 1024;
+
+/// How long a head is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadTimeouts {
+    /// Until the first byte of the next request.
+    pub idle: Duration,
+    /// From its first byte to its last.
+    pub head: Duration,
+}
+
+impl HeadTimeouts {
+    /// For the first request of a connection: who connects has something to say, so its first byte
+    /// isn't waited for any longer than the rest.
+    pub const fn first(head: Duration) -> Self {
+        Self { idle: head, head }
+    }
+}
+
+/// What came where a head was waited for.
+#[derive(Debug)]
+pub enum NextHead {
+    /// A request.
+    Request(RequestHead),
+    /// The client ended, or was idle for too long. There is nobody to answer.
+    Closed,
+    /// Something that is no request. To be answered, then the connection is done.
+    Refused(Denial),
+}
+
+/// Waits for the next request head. Errors are those of the transport.
+pub async fn next_request_head<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Connection<S>,
+    limits: HeadLimits,
+    timeouts: HeadTimeouts,
+) -> io::Result<NextHead> {
+    let mut scan = HeadScan::default();
+    let mut deadline = None;
+    let mut began = false;
+    loop {
+        match read_request_head(&mut scan, conn.buffer(), limits) {
+            Ok(Some(head)) => return Ok(NextHead::Request(head)),
+            Ok(None) => {}
+            Err(denial) => return Ok(NextHead::Refused(denial)),
+        }
+        // The blank line that some clients send after a body begins nothing, so it is gone by now.
+        if !began && !conn.buffer().is_empty() {
+            began = true;
+            deadline = None;
+        }
+        let patience = if began { timeouts.head } else { timeouts.idle };
+        let until = *deadline.get_or_insert_with(|| Instant::now() + patience);
+        match fill_until(conn, until).await? {
+            Some(0) => return Ok(NextHead::Closed),
+            Some(_) => {}
+            None if began => return Ok(NextHead::Refused(Denial::Timeout)),
+            None => return Ok(NextHead::Closed),
+        }
+    }
+}
+
+/// Reads a whole body of at most `max` bytes.
+///
+/// The client has `timeout`, and a second more for every 8 KiB that it sent: at any moment it is
+/// faster than that or it is refused. `reserve` is told of every growth before it is kept, so the
+/// caller can bound the memory of all bodies together. Errors are those of the transport;
+/// [`io::ErrorKind::UnexpectedEof`] where the client ended inside the body.
+pub async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Connection<S>,
+    framing: Framing,
+    max: usize,
+    timeout: Duration,
+    mut reserve: impl FnMut(usize) -> Result<(), Denial>,
+) -> io::Result<Result<Bytes, Denial>> {
+    if let Framing::Length(length) = framing
+        && !usize::try_from(length).is_ok_and(|length| length <= max)
+    {
+        return Ok(Err(Denial::BodyTooLarge));
+    }
+    let start = Instant::now();
+    let mut decoder = BodyDecoder::new(framing);
+    let mut body = Gathered::One(Bytes::new());
+    loop {
+        match decoder.decode(conn.buffer()) {
+            Ok(Decoded::Data(data)) => {
+                if data.len() > max.saturating_sub(body.len()) {
+                    return Ok(Err(Denial::BodyTooLarge));
+                }
+                if let Err(denial) = reserve(data.len()) {
+                    return Ok(Err(denial));
+                }
+                body.add(data);
+                continue;
+            }
+            Ok(Decoded::Done) => return Ok(Ok(body.finish())),
+            Ok(Decoded::NeedMore) => {}
+            Err(what) => return Ok(Err(Denial::Malformed(what))),
+        }
+        let until = start + timeout + earned(body.len());
+        match fill_until(conn, until).await? {
+            Some(0) => {
+                let cut = |_| io::Error::from(io::ErrorKind::UnexpectedEof);
+                return decoder.end_of_input().map(|()| Ok(body.finish())).map_err(cut);
+            }
+            Some(_) => {}
+            None => return Ok(Err(Denial::Timeout)),
+        }
+    }
+}
+
+/// The time that so many bytes are worth.
+fn earned(received: usize) -> Duration {
+    let received = u64::try_from(received).unwrap_or(u64::MAX);
+    Duration::from_millis(received.saturating_mul(1000) / FLOOR_BYTES_PER_SECOND)
+}
+
+/// Reads once. `None`: nothing came in time.
+async fn fill_until<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Connection<S>,
+    until: Instant,
+) -> io::Result<Option<usize>> {
+    if let Some(filled) = at_once(|cx| conn.poll_fill(cx)).await {
+        // Whoever always has a byte ready (a body of chunk extensions, say) never meets the timer.
+        return if Instant::now() > until { Ok(None) } else { filled.map(Some) };
+    }
+    timeout_at(until, conn.fill()).await.map_or(Ok(None), |filled| filled.map(Some))
+}
+
+/// The parts of a body. A body that came at once, as nearly all do, is never copied.
+enum Gathered {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(part) => part.len(),
+            Self::Many(parts) => parts.len(),
+        }
+    }
+
+    fn add(&mut self, data: Bytes) {
+        match self {
+            Self::One(part) if part.is_empty() => *part = data,
+            Self::One(part) => {
+                let mut parts = BytesMut::with_capacity(part.len() + data.len());
+                parts.extend_from_slice(part);
+                parts.extend_from_slice(&data);
+                *self = Self::Many(parts);
+            }
+            Self::Many(parts) => parts.extend_from_slice(&data),
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
