@@ -16,10 +16,11 @@
 //! | 2 | [`wire`] | bytes become one canonical request and response |
 //! | 2 | [`snapshot`] | the compiled configuration |
 //! | 1 | [`policy`] | who may do what |
-//! | 1 | `mcp` | the protocol as its specification writes it |
+//! | 1 | [`mcp`] | the protocol as its specification writes it |
 //! | 1 | `observe` | metrics, the access record, the log and its second net |
 //! | 0 | [`types`] | words that everybody may use |
 
+pub mod mcp;
 pub mod policy;
 pub mod snapshot;
 pub mod types;
