@@ -10,17 +10,19 @@
 //! | 4 | `host` | pingora-core: services, signals, the sockets' hand-over |
 //! | 4 | `edge` | a connection before it is HTTP: firewall, caps, TLS |
 //! | 4 | `proxy` | an exchange: head, admission, forwarding, relay, record |
-//! | 4 | `admin` | metrics and health |
+//! | 4 | [`admin`] | metrics and health |
 //! | 3 | `upstream` | named servers: names resolved again, the pool of connections |
 //! | 3 | `config` | text becomes a [`snapshot`], or a list of problems |
 //! | 2 | [`wire`] | bytes become one canonical request and response |
 //! | 2 | [`snapshot`] | the compiled configuration |
 //! | 1 | [`policy`] | who may do what |
 //! | 1 | [`mcp`] | the protocol as its specification writes it |
-//! | 1 | `observe` | metrics, the access record, the log and its second net |
+//! | 1 | [`observe`] | metrics, the access record, the log and its second net |
 //! | 0 | [`types`] | words that everybody may use |
 
+pub mod admin;
 pub mod mcp;
+pub mod observe;
 pub mod policy;
 pub mod snapshot;
 pub mod types;

@@ -1,1 +1,17 @@
-//! To be built.
+//! What the operator sees: metrics, one record an exchange, the log and its second net.
+
+mod line;
+mod log;
+mod metrics;
+mod path;
+mod record;
+mod redact;
+mod trace;
+
+pub use line::LogFormat;
+pub use log::{LogSink, QUEUE_BYTES};
+pub use metrics::{ConnectionGuard, ConnectionOutcome, HandshakeOutcome, Metrics, StreamGuard};
+pub use path::LoggablePath;
+pub use record::{Event, Outcome, Record};
+pub use redact::{MASK, Redacted, Syntax, redact};
+pub use trace::{BadFilter, init_tracing, install_panic_hook, tracing_dispatch};

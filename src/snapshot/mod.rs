@@ -11,6 +11,8 @@ pub use listener::{Certificate, Listener, ListenerKind};
 pub use routes::{Found, HostPattern, NoRoute, Refusals, Route, Routes, UnknownKeys};
 pub use upstream::{Endpoint, HostHeader, Scheme, Upstream};
 
+/// `log.format`.
+pub use crate::observe::LogFormat;
 use crate::policy::{Consumers, NetList, TrustedProxies};
 
 /// Everything that the gateway was told, ready to be asked.
@@ -94,13 +96,4 @@ pub struct Log {
     pub format: LogFormat,
     /// A `tracing` level or filter; `RUST_LOG` overrides it.
     pub level: Box<str>,
-}
-
-/// `log.format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For eyes.
-    Text,
 }

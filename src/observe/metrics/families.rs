@@ -1,0 +1,76 @@
+//! Every metric there is, on one page.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// Declares the metrics: the documentation of a field is the help text of the metric.
+macro_rules! families {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ident = $name:literal $labels:tt $($buckets:ident)?;)+) => {
+        pub(super) struct Families {
+            $($(#[doc = $help])+ pub(super) $field: $kind,)+
+        }
+
+        impl Families {
+            /// Makes every metric and registers it. Names and labels are constants, so what may
+            /// be wrong with them the first test finds.
+            pub(super) fn register(registry: &Registry) -> Self {
+                $(
+                    let help = concat!($($help),+).trim_start();
+                    let opts = families!(@opts $kind, concat!("portcullis_", $name), help $(, $buckets)?);
+                    let labels: &[&str] = &$labels;
+                    let $field = $kind::new(opts, labels).expect("a valid metric");
+                    registry.register(Box::new($field.clone())).expect("a name of its own");
+                )+
+                Self { $($field),+ }
+            }
+        }
+    };
+    (@opts HistogramVec, $name:expr, $help:expr, $buckets:ident) => {
+        HistogramOpts::new($name, $help).buckets($buckets.to_vec())
+    };
+    (@opts $kind:ident, $name:expr, $help:expr) => {
+        Opts::new($name, $help)
+    };
+}
+
+/// From a refusal (tens of microseconds) to a tool that asks a model (minutes); two and a half
+/// steps a decade tell a slow upstream from a slow gateway.
+const EXCHANGE: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0, 300.0];
+
+/// A stream lives from a moment to days; the steps are the idle limits that middle boxes have.
+const STREAM: [f64; 9] = [1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0];
+
+families! {
+    /// Exchanges that have ended, by the status that the client was sent.
+    requests: IntCounterVec = "requests_total" ["route", "consumer", "method", "status"];
+    /// Seconds from a request's first byte to the end of its exchange, streams included.
+    request_duration: HistogramVec = "request_duration_seconds" ["route", "consumer"] EXCHANGE;
+    /// Seconds from a request's first byte to the first byte of its answer.
+    first_byte: HistogramVec = "first_byte_seconds" ["route"] EXCHANGE;
+    /// Exchanges that were refused or failed, by the reason that the client was told.
+    refusals: IntCounterVec = "refusals_total" ["route", "reason"];
+    /// Event streams open now.
+    streams_open: IntGaugeVec = "streams_open" ["route", "consumer"];
+    /// Seconds that event streams were open.
+    stream_seconds: HistogramVec = "stream_seconds" ["route"] STREAM;
+    /// Events relayed to clients.
+    stream_events: IntCounterVec = "stream_events_total" ["route"];
+    /// MCP messages that ended, by how; a tool counts by name only if the upstream lists it.
+    mcp_calls: IntCounterVec = "mcp_calls_total" ["route", "consumer", "method", "tool", "outcome"];
+    /// Seconds that MCP messages took.
+    mcp_call_duration: HistogramVec = "mcp_call_duration_seconds" ["method", "tool"] EXCHANGE;
+    /// Client connections open now.
+    connections_open: IntGaugeVec = "connections_open" ["listener"];
+    /// Client connections accepted, or refused and by which cap or rule.
+    connections: IntCounterVec = "connections_total" ["listener", "outcome"];
+    /// TLS handshakes, by how they ended.
+    tls_handshakes: IntCounterVec = "tls_handshakes_total" ["listener", "outcome"];
+    /// When a certificate ends, in seconds since 1970.
+    certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "name"];
+    /// Seconds from a request sent upstream to the head of the answer.
+    upstream_duration: HistogramVec = "upstream_request_duration_seconds" ["upstream"] EXCHANGE;
+    /// When the configuration in force was loaded, in seconds since 1970.
+    config_loaded: IntGaugeVec = "config_last_reload_success_timestamp_seconds" [];
+    /// Always 1; its label is the version that runs.
+    build: IntGaugeVec = "build_info" ["version"];
+}

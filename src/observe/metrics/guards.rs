@@ -1,0 +1,48 @@
+use std::time::Instant;
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+/// A connection that is open: counted until dropped.
+#[must_use]
+pub struct ConnectionGuard(IntGauge);
+
+impl ConnectionGuard {
+    pub(super) fn new(open: IntGauge) -> Self {
+        open.inc();
+        Self(open)
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A stream that is open: counted until dropped, and then its length.
+#[must_use]
+pub struct StreamGuard {
+    open: IntGauge,
+    seconds: Histogram,
+    events: IntCounter,
+    since: Instant,
+}
+
+impl StreamGuard {
+    pub(super) fn new(open: IntGauge, seconds: Histogram, events: IntCounter) -> Self {
+        open.inc();
+        Self { open, seconds, events, since: Instant::now() }
+    }
+
+    /// Counts one event relayed.
+    pub fn event(&self) {
+        self.events.inc();
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.open.dec();
+        self.seconds.observe(self.since.elapsed().as_secs_f64());
+    }
+}

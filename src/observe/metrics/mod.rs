@@ -1,0 +1,189 @@
+//! Everything that the gateway counts.
+//!
+//! A label is a configured name or a word of a closed list; no method takes a text that a client
+//! could have chosen. The number of series is fixed when the configuration is read.
+
+mod children;
+mod families;
+mod guards;
+
+use std::{sync::Arc, time::Duration};
+
+use children::{Call, Children, Exchange};
+use families::Families;
+pub use guards::{ConnectionGuard, StreamGuard};
+use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+
+use super::{
+    log::LogSink,
+    record::{Event, Record},
+};
+use crate::types::Name;
+
+/// The gateway's metrics. Clones count together; two gateways in one process don't meet.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    families: Families,
+    exchanges: Children<Exchange>,
+    calls: Children<Call>,
+}
+
+/// What became of a connection. The label `outcome` of `connections_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionOutcome {
+    /// Served.
+    Accepted,
+    /// `[access]` doesn't let the address in.
+    Address,
+    /// `limits.connections` is reached.
+    Connections,
+    /// `limits.connections_per_address` is reached.
+    ConnectionsPerAddress,
+    /// `limits.handshakes` is reached.
+    Handshakes,
+}
+
+/// How a TLS handshake ended. The label `outcome` of `tls_handshakes_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeOutcome {
+    /// Completed.
+    Ok,
+    /// The two sides didn't agree, or the client left.
+    Failed,
+    /// It took longer than `timeouts.handshake`.
+    Timeout,
+    /// Too many were under way.
+    Busy,
+}
+
+impl ConnectionOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Address => "address",
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshakes => "handshakes",
+        }
+    }
+}
+
+impl HandshakeOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+impl Metrics {
+    /// Metrics of their own registry, with those of the log and of the process.
+    pub fn new(log: &LogSink) -> Self {
+        let registry = Registry::new();
+        let families = Families::register(&registry);
+        let counts = log.counts();
+        let others: [Box<dyn prometheus::core::Collector>; 3] = [
+            Box::new(counts.dropped),
+            Box::new(counts.redactions),
+            Box::new(ProcessCollector::for_self()),
+        ];
+        for collector in others {
+            // A name twice would be a bug that the test of all names finds; it isn't worth a crash.
+            let _ = registry.register(collector);
+        }
+        families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let (exchanges, calls) = (Children::new(), Children::new());
+        Self(Arc::new(Inner { registry, families, exchanges, calls }))
+    }
+
+    /// Counts an exchange that has ended. The record of an opened stream counts nothing: its
+    /// guard does.
+    pub fn record(&self, record: &Record) {
+        if record.event != Event::Exchange {
+            return;
+        }
+        let families = &self.0.families;
+        let exchange = self.0.exchanges.get(&record.into(), families);
+        exchange.requests.inc();
+        exchange.duration.observe(record.duration.as_secs_f64());
+        if let Some(first_byte) = record.first_byte {
+            exchange.first_byte.observe(first_byte.as_secs_f64());
+        }
+        if let Some(reason) = record.reason {
+            let route = children::label(record.route.as_ref());
+            families.refusals.with_label_values(&[route, reason]).inc();
+        }
+        if let Some(labels) = children::CallLabels::of(record) {
+            let call = self.0.calls.get(&labels, families);
+            call.calls.inc();
+            call.duration.observe(record.duration.as_secs_f64());
+        }
+    }
+
+    /// Counts a stream as open until the guard is dropped.
+    pub fn stream_opened(&self, route: &Name, consumer: Option<&Name>) -> StreamGuard {
+        let Families { streams_open, stream_seconds, stream_events, .. } = &self.0.families;
+        let route = route.as_str();
+        StreamGuard::new(
+            streams_open.with_label_values(&[route, children::label(consumer)]),
+            stream_seconds.with_label_values(&[route]),
+            stream_events.with_label_values(&[route]),
+        )
+    }
+
+    /// Counts a connection as accepted, and as open until the guard is dropped.
+    pub fn connection_opened(&self, listener: &Name) -> ConnectionGuard {
+        self.connection(listener, ConnectionOutcome::Accepted);
+        let open = &self.0.families.connections_open;
+        ConnectionGuard::new(open.with_label_values(&[listener.as_str()]))
+    }
+
+    /// Counts a connection that was closed unserved.
+    pub fn connection_refused(&self, listener: &Name, outcome: ConnectionOutcome) {
+        self.connection(listener, outcome);
+    }
+
+    fn connection(&self, listener: &Name, outcome: ConnectionOutcome) {
+        let labels = [listener.as_str(), outcome.as_str()];
+        self.0.families.connections.with_label_values(&labels).inc();
+    }
+
+    /// Counts a TLS handshake.
+    pub fn handshake(&self, listener: &Name, outcome: HandshakeOutcome) {
+        let labels = [listener.as_str(), outcome.as_str()];
+        self.0.families.tls_handshakes.with_label_values(&labels).inc();
+    }
+
+    /// Notes how long an upstream took to its head.
+    pub fn upstream_answered(&self, upstream: &Name, took: Duration) {
+        let series = self.0.families.upstream_duration.with_label_values(&[upstream.as_str()]);
+        series.observe(took.as_secs_f64());
+    }
+
+    /// Notes when a certificate ends, in seconds since 1970.
+    pub fn certificate(&self, listener: &Name, name: &Name, expires_at: i64) {
+        let labels = [listener.as_str(), name.as_str()];
+        self.0.families.certificate_expiry.with_label_values(&labels).set(expires_at);
+    }
+
+    /// Notes that a configuration came into force now.
+    pub fn config_loaded(&self) {
+        let now = jiff::Timestamp::now().as_second();
+        self.0.families.config_loaded.with_label_values::<&str>(&[]).set(now);
+    }
+
+    /// Everything, in the text format 0.0.4.
+    pub fn render(&self) -> String {
+        // Encoding fails for a family without series alone, and the registry gives none such.
+        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

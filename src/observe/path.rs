@@ -1,0 +1,100 @@
+use std::{borrow::Cow, fmt};
+
+use crate::types::{Segment, Template};
+
+/// A path that may stand in a log. This is the only builder of one; there is no way from a raw
+/// target to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoggablePath {
+    text: Cow<'static, str>,
+    /// How many bytes of the text come from the configuration or the program.
+    trusted: usize,
+}
+
+/// Segments that servers of MCP use behind their mount point. Any other may be a misplaced key.
+const KNOWN_SEGMENTS: [&str; 4] = ["sse", "message", "messages", "mcp"];
+
+impl LoggablePath {
+    /// A path under a template: the template as configured, then what follows it. A following
+    /// segment that is not one of a few known words shows as `*`, since it could be a key that
+    /// somebody put in the wrong place.
+    pub fn mcp(template: &Template, rest: &[Segment<'_>]) -> Self {
+        let template = template.text();
+        let mut text = String::with_capacity(template.len() + 16);
+        text.push_str(template);
+        for segment in rest {
+            if !text.ends_with('/') {
+                text.push('/');
+            }
+            text.push_str(KNOWN_SEGMENTS.into_iter().find(|word| segment.is(word)).unwrap_or("*"));
+        }
+        Self { text: text.into(), trusted: template.len() }
+    }
+
+    /// The path of an exchange that never found a route: nothing of it is known to be harmless.
+    pub const fn none() -> Self {
+        Self::fixed("-")
+    }
+
+    /// A path that the program itself names.
+    pub const fn fixed(text: &'static str) -> Self {
+        Self { text: Cow::Borrowed(text), trusted: text.len() }
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a segment of the configured part is exactly this text.
+    pub(super) fn configured(&self, segment: &[u8]) -> bool {
+        let trusted = self.text.get(..self.trusted).unwrap_or_default();
+        trusted.split('/').any(|part| part.as_bytes() == segment)
+    }
+}
+
+impl fmt::Display for LoggablePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for LoggablePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Path;
+
+    fn shown(template: &str, target: &str) -> String {
+        let path = Path::read(target).unwrap();
+        let template = Template::parse(template).unwrap();
+        let matched = template.matches(&path).unwrap();
+        LoggablePath::mcp(&template, matched.rest).to_string()
+    }
+
+    #[test]
+    fn a_path_shows_its_template_and_known_words_only() {
+        for (template, target, expected) in [
+            ("/api/mcp/{key}", "/API/mcp/canary", "/api/mcp/{key}"),
+            ("/api/mcp/{key}", "/api/mcp/canary/SSE?key=canary", "/api/mcp/{key}/sse"),
+            ("/api/mcp/{key}", "/api/mcp/canary/sse/canary", "/api/mcp/{key}/sse/*"),
+            ("/api/mcp", "/api/mcp/canary", "/api/mcp/*"),
+            ("/", "/canary/messages", "/*/messages"),
+        ] {
+            assert_eq!(shown(template, target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn only_the_configured_part_counts_as_configured() {
+        let path = Path::read("/api/tenant/x").unwrap();
+        let template = Template::parse("/api/tenant").unwrap();
+        let path = LoggablePath::mcp(&template, template.matches(&path).unwrap().rest);
+        assert!(path.configured(b"tenant") && !path.configured(b"*") && !path.configured(b"x"));
+    }
+}

@@ -1,0 +1,180 @@
+use std::{fmt, net::IpAddr, time::Duration};
+
+use super::{
+    line::{Line, LogFormat, Opening, Shown},
+    path::LoggablePath,
+    redact::{Syntax, holds_long_secret, redact},
+};
+use crate::types::{Fingerprint, Method, Name, RequestId, Untrusted};
+
+/// What a record tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An exchange has ended.
+    Exchange,
+    /// A stream has been opened; its exchange's own record follows when it ends.
+    StreamOpened,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The upstream's answer went out whole.
+    Answered,
+    /// The gateway refused it.
+    Refused,
+    /// The client left first.
+    ClientGone,
+    /// The upstream left in the middle of its answer.
+    UpstreamGone,
+    /// The gateway's own end cut it.
+    Cut,
+}
+
+/// One record of an exchange, from which its log line and its metrics are derived.
+///
+/// Every field is a configured name, an enum, a number, an address, a fingerprint or text that is
+/// escaped and cut: there is no `String`, so no free text can be added in a hurry.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What it tells of.
+    pub event: Event,
+    /// The exchange.
+    pub request_id: RequestId,
+    /// The listener that it came to. For metrics; not in the line.
+    pub listener: Name,
+    /// The route, if one was found.
+    pub route: Option<Name>,
+    /// The consumer, if the key was one's.
+    pub consumer: Option<Name>,
+    /// The key's fingerprint, if there was a key.
+    pub key: Option<Fingerprint>,
+    /// The client's address as policy saw it.
+    pub client: IpAddr,
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: LoggablePath,
+    /// The status that the client was sent, if it was sent one.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The one word of a refusal: `Denial::face().reason`.
+    pub reason: Option<&'static str>,
+    /// From the head's first byte to the end.
+    pub duration: Duration,
+    /// From the head's first byte to the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// The MCP method, from a closed list.
+    pub mcp_method: Option<&'static str>,
+    /// The tool that was called.
+    pub tool: Option<Untrusted>,
+    /// The upstream, if it was asked.
+    pub upstream: Option<Name>,
+}
+
+impl Event {
+    /// The log field `event`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::StreamOpened => "stream_open",
+        }
+    }
+}
+
+impl Outcome {
+    /// The log field and metric label `outcome`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::ClientGone => "client_gone",
+            Self::UpstreamGone => "upstream_gone",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+impl Record {
+    /// Appends the record as one JSON object, without a line feed. Absent fields are left out.
+    pub fn write_json(&self, out: &mut Vec<u8>, ts: jiff::Timestamp) {
+        self.write(out, LogFormat::Json, ts);
+    }
+
+    /// Appends the record as one line of text, without a line feed.
+    pub fn write_text(&self, out: &mut Vec<u8>, ts: jiff::Timestamp) {
+        self.write(out, LogFormat::Text, ts);
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>, format: LogFormat, ts: jiff::Timestamp) {
+        let opening = Opening { ts, level: "info", event: self.event.as_str() };
+        let mut line = Line::open(out, format, &opening);
+        line.shown("request_id", self.request_id);
+        if let Some(route) = &self.route {
+            line.plain("route", route.as_str());
+        }
+        if let Some(consumer) = &self.consumer {
+            line.plain("consumer", consumer.as_str());
+        }
+        if let Some(key) = self.key {
+            line.shown("key", key);
+        }
+        line.shown("client", self.client);
+        line.plain("method", self.method.as_str());
+        line.plain("path", self.path.as_str());
+        if let Some(status) = self.status {
+            line.number("status", status);
+        }
+        line.plain("outcome", self.outcome.as_str());
+        if let Some(reason) = self.reason {
+            line.plain("reason", reason);
+        }
+        line.number("duration_ms", Milliseconds(self.duration));
+        if let Some(first_byte) = self.first_byte {
+            line.number("first_byte_ms", Milliseconds(first_byte));
+        }
+        line.number("bytes_in", self.bytes_in);
+        line.number("bytes_out", self.bytes_out);
+        if let Some(method) = self.mcp_method {
+            line.plain("mcp_method", method);
+        }
+        line.field_if("tool", self.tool.as_ref().map(Shown).as_ref());
+        if let Some(upstream) = &self.upstream {
+            line.plain("upstream", upstream.as_str());
+        }
+        line.close();
+    }
+
+    /// Whether the second net has to look at the line closely. Its texts are names, words and
+    /// numbers but for the tool, so a look for long runs and at the tool tells.
+    pub(super) fn is_suspicious(&self, line: &[u8]) -> bool {
+        let tool = self.tool.as_ref().map(Untrusted::as_str).unwrap_or_default();
+        holds_long_secret(line) || redact(tool.as_bytes(), Syntax::Text, |_| false).masked > 0
+    }
+
+    /// Whether a text of the line comes from the configuration, so that the second net lets it be:
+    /// an operator may well name a route `pos_backend-0123456789`.
+    pub(super) fn configured(&self, text: &[u8]) -> bool {
+        let names = [&self.route, &self.consumer, &self.upstream];
+        names.into_iter().flatten().any(|name| name.as_str().as_bytes() == text)
+            || self.path.configured(text)
+    }
+}
+
+/// Milliseconds to the microsecond: finer is noise, and costs bytes.
+struct Milliseconds(Duration);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;
