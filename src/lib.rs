@@ -12,7 +12,7 @@
 //! | 4 | `proxy` | an exchange: head, admission, forwarding, relay, record |
 //! | 4 | [`admin`] | metrics and health |
 //! | 3 | `upstream` | named servers: names resolved again, the pool of connections |
-//! | 3 | `config` | text becomes a [`snapshot`], or a list of problems |
+//! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
 //! | 2 | [`wire`] | bytes become one canonical request and response |
 //! | 2 | [`snapshot`] | the compiled configuration |
 //! | 1 | [`policy`] | who may do what |
@@ -21,6 +21,8 @@
 //! | 0 | [`types`] | words that everybody may use |
 
 pub mod admin;
+pub mod cli;
+pub mod config;
 pub mod mcp;
 pub mod observe;
 pub mod policy;

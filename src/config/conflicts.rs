@@ -1,0 +1,111 @@
+//! What is fine by itself and wrong together. Both places are always shown.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use super::{
+    Span,
+    listeners::{self, Speaks},
+    mask::shown,
+    once::unknown_name,
+    reading::Reading,
+    routes, upstreams,
+};
+
+/// Checks listeners against each other and the admin address.
+pub(super) fn listeners(
+    listeners: &[listeners::Draft],
+    admin: Option<&(SocketAddr, Span)>,
+    reading: &mut Reading<'_>,
+) {
+    let mut taken: Vec<&(SocketAddr, Span)> = Vec::new();
+    for address in listeners.iter().filter_map(|draft| draft.address.as_ref()).chain(admin) {
+        if let Some(first) = taken.iter().find(|first| collide(first.0, address.0)) {
+            let place = reading.place(&first.1);
+            let message = format!("{} is listened on already", address.0);
+            reading.error(&address.1, message).related(place, "first here");
+        }
+        taken.push(address);
+    }
+    for draft in listeners {
+        let Speaks::Redirect(Some((to, at))) = &draft.speaks else { continue };
+        let names = || listeners.iter().filter_map(|draft| draft.name.as_ref());
+        let target = listeners.iter().find(|other| other.name.as_ref().is_some_and(|n| n.0 == *to));
+        match target.map(|target| &target.speaks) {
+            None => unknown_name("listener", (to, at), names().map(|(name, _)| name), reading),
+            Some(Speaks::Tls(_)) => {}
+            Some(Speaks::Plain | Speaks::Redirect(_)) => {
+                reading
+                    .error(at, format!("{} does not speak TLS", shown(to.as_str())))
+                    .hint("a redirect leads to a listener with `tls`");
+            }
+        }
+    }
+}
+
+/// Whether the second bind would fail. Port 0 is a new port each time.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let covers = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && same_family && covers
+}
+
+/// Checks that no two routes claim the same requests.
+pub(super) fn routes(drafts: &[routes::Draft], reading: &mut Reading<'_>) {
+    let mut claims: HashMap<(Option<&str>, String), Span> = HashMap::new();
+    for draft in drafts {
+        let named = draft.hosts.iter().map(|(host, _)| Some(&*host.0));
+        let any = draft.hosts.is_empty().then_some(None);
+        let hosts: Vec<Option<&str>> = named.chain(any).collect();
+        for (template, at) in &draft.paths {
+            // Two templates overlap exactly where they differ in nothing but the case.
+            let shape = template.text().to_ascii_lowercase();
+            let taken = hosts.iter().find_map(|host| {
+                claims.get(&(*host, shape.clone())).map(|first| (*host, first.clone()))
+            });
+            if let Some((host, first)) = taken {
+                let place = reading.place(&first);
+                let host = host.map_or_else(|| "any host".to_owned(), shown);
+                let message = format!("{} is claimed twice for {host}", shown(template.text()));
+                reading
+                    .error(at, message)
+                    .hint("give the routes different hosts or paths, or make one of the two")
+                    .related(place, "first here");
+            }
+            for host in &hosts {
+                claims.entry((*host, shape.clone())).or_insert_with(|| at.clone());
+            }
+        }
+    }
+}
+
+/// Checks that what an upstream strips is there on every path that leads to it.
+pub(super) fn prefixes(
+    upstreams: &[upstreams::Draft],
+    drafts: &[routes::Draft],
+    reading: &mut Reading<'_>,
+) {
+    for upstream in upstreams {
+        let Some((prefix, prefix_at)) = &upstream.strip_prefix else { continue };
+        let leads_here =
+            |draft: &&routes::Draft| draft.upstream.as_ref().is_some_and(|u| u.0 == upstream.name);
+        for (path, at) in drafts.iter().filter(leads_here).flat_map(|draft| &draft.paths) {
+            let mut parts = path.parts();
+            let starts = prefix.parts().all(|fixed| match (fixed, parts.next()) {
+                (Some(fixed), Some(Some(part))) => fixed.eq_ignore_ascii_case(part),
+                _ => false,
+            });
+            if !starts {
+                let place = reading.place(prefix_at);
+                let message = format!(
+                    "{} does not begin with the {} that its upstream takes off",
+                    shown(path.text()),
+                    shown(prefix.text())
+                );
+                reading
+                    .error(at, message)
+                    .hint("begin the path with it, or lead it to another upstream")
+                    .related(place, "taken off here");
+            }
+        }
+    }
+}

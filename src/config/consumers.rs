@@ -1,0 +1,155 @@
+//! `[[consumers]]`.
+
+use jiff::{civil, tz::TimeZone};
+use toml::de::DeValue;
+
+use super::{
+    Span, access, limits,
+    once::{Once, unknown_name},
+    reading::Reading,
+    routes, secrets,
+    table::{Item, Table},
+    value,
+};
+use crate::{
+    policy::Consumer,
+    types::{KeyDigest, Name},
+};
+
+/// A consumer as far as it could be read.
+pub(super) struct Draft {
+    pub(super) name: Option<(Name, Span)>,
+    digest: Option<(KeyDigest, Span)>,
+    /// The names of its routes.
+    pub(super) routes: Option<Vec<(Name, Span)>>,
+    consumer: Option<Consumer>,
+}
+
+pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft> {
+    let Some(item) = root.take("consumers") else { return Vec::new() };
+    if item.value.as_array().is_some_and(|list| list.is_empty()) {
+        return Vec::new();
+    }
+    let mut names = Once::new("first here");
+    let mut digests = Once::new("first here");
+    let mut drafts = Vec::new();
+    for table in item.tables("[[consumers]]", reading) {
+        let draft = one(table, reading);
+        if let Some((name, at)) = &draft.name {
+            names.note(name.clone(), at, "another consumer has this name", reading);
+        }
+        if let Some((digest, at)) = &draft.digest {
+            digests.note(*digest, at, "another consumer has this key", reading);
+        }
+        drafts.push(draft);
+    }
+    drafts
+}
+
+fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
+    let name = table.require("name", "name = \"claude-desktop\"", reading);
+    let name = name.and_then(|item| item.name(reading));
+    let example = "key_sha256 = \"...\"; `portcullis key new NAME` makes the key and this line";
+    let digest = table.require("key_sha256", example, reading);
+    let digest = digest.and_then(|item| digest_of(&item, reading));
+    let upstream_key = table.take("upstream_key");
+    // Kept apart from a key that isn't set: a consumer whose secret can't be read must not run
+    // with its own key instead.
+    let upstream_key = upstream_key.map(|item| {
+        let key = secrets::read(&item, reading)?;
+        if digest.as_ref().is_some_and(|(own, _)| key.digest() == *own) {
+            reading
+                .warning(&item.at, "the client has the very key of the upstream")
+                .hint("give it a key of its own: `portcullis key new NAME`");
+        }
+        Some(key)
+    });
+    let routes = table.take("routes").map(|item| {
+        if item.value.as_array().is_some_and(|list| list.is_empty()) {
+            reading.error(&item.at, "`routes` is empty").hint("leave it out for every route");
+        }
+        item.list_of(reading, value::name)
+    });
+    let nets = access::nets(&mut table, reading);
+    let quota = limits::quota(&mut table, reading);
+    let expires = table.take("expires");
+    let expires_at = expires.map(|item| end_of(&item, reading));
+    table.finish(&["tools", "prompts", "resources"], reading);
+    let consumer = || {
+        Some(Consumer {
+            name: name.as_ref()?.0.clone(),
+            digest: digest.as_ref()?.0,
+            upstream_key: upstream_key.map_or(Some(None), |key| key.map(Some))?,
+            routes: routes.as_ref().map(|list| list.iter().map(|(name, _)| name.clone()).collect()),
+            nets,
+            quota,
+            expires_at: expires_at.map_or(Some(None), |end| end.map(Some))?,
+        })
+    };
+    let consumer = consumer();
+    Draft { name, digest, routes, consumer }
+}
+
+fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, Span)> {
+    let digest = item.value.as_str().and_then(KeyDigest::parse_hex);
+    if digest.is_none() {
+        // It may be the key itself, pasted by mistake.
+        reading
+            .error(&item.at, "`key_sha256` must be the SHA-256 of the key, 64 hex digits")
+            .hint(
+                "`portcullis key new NAME` prints it; for a key that exists: \
+                   printf %s \"$KEY\" | sha256sum",
+            )
+            .conceal(&item.at);
+    }
+    digest.map(|digest| (digest, item.at.clone()))
+}
+
+/// The first second after the last day, UTC.
+fn end_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<u64> {
+    let date = match item.value {
+        DeValue::Datetime(written) if written.time.is_none() => written.date,
+        _ => None,
+    };
+    let Some(date) = date else {
+        reading.error(&item.at, "`expires` must be a date without a time").hint(
+            "write it without quotes: expires = 2027-01-31; it is valid through that day, UTC",
+        );
+        return None;
+    };
+    let civil = || {
+        let year = i16::try_from(date.year).ok()?;
+        let (month, day) = (i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?);
+        let next = civil::Date::new(year, month, day).ok()?.tomorrow().ok()?;
+        let end = next.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
+        Some(u64::try_from(end).unwrap_or(0))
+    };
+    let end = civil();
+    match end {
+        None => {
+            reading.error(&item.at, "`expires` is no day of the calendar");
+        }
+        Some(end) if end <= reading.now() => {
+            reading
+                .warning(&item.at, "this consumer has expired: its key is refused")
+                .hint("give it a later day, or remove the consumer");
+        }
+        Some(_) => {}
+    }
+    end
+}
+
+/// The consumer itself; `None` where its draft has an error.
+pub(super) fn compile(
+    draft: Draft,
+    routes: &[routes::Draft],
+    reading: &mut Reading<'_>,
+) -> Option<Consumer> {
+    let defined = || routes.iter().filter_map(|route| route.name.as_ref().map(|(name, _)| name));
+    for (name, at) in draft.routes.iter().flatten() {
+        if !defined().any(|route| route == name) {
+            unknown_name("route", (name, at), defined(), reading);
+        }
+    }
+    draft.consumer
+}

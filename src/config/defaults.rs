@@ -1,0 +1,44 @@
+//! What holds where the file says nothing. The whole list; nothing else has a default of its own.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use crate::{
+    policy::Quota,
+    snapshot::{Limits, LogFormat, Refusals, Timeouts, UnknownKeys},
+};
+
+pub(super) const LIMITS: Limits = Limits {
+    connections: 9_000,
+    connections_per_address: 256,
+    handshakes: 64,
+    target: 8 << 10,
+    head: 16 << 10,
+    fields: 64,
+    unproven_per_address: Quota { count: SIXTY, period: Duration::from_secs(60), burst: SIXTY },
+};
+
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    handshake: Duration::from_secs(5),
+    head: Duration::from_secs(10),
+    body: Duration::from_secs(15),
+    write_stall: Duration::from_secs(30),
+    idle: Duration::from_secs(60),
+    upstream_connect: Duration::from_secs(5),
+    // claude.ai waits that long, and a tool of Postiz may need more than a minute.
+    upstream_first_byte: Duration::from_secs(300),
+    keep_alive_comment: Duration::from_secs(15),
+    shutdown: Duration::from_secs(8),
+};
+
+pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
+pub(super) const UNKNOWN_KEYS: UnknownKeys = UnknownKeys::Refuse;
+pub(super) const MAX_STREAMS: u32 = 8;
+pub(super) const MAX_BODY: usize = 4 << 20;
+pub(super) const REFUSALS: Refusals = Refusals::InBand;
+pub(super) const LOG_FORMAT: LogFormat = LogFormat::Json;
+pub(super) const LOG_LEVEL: &str = "info";
+
+const SIXTY: NonZeroU32 = match NonZeroU32::new(60) {
+    Some(sixty) => sixty,
+    None => NonZeroU32::MIN,
+};

@@ -1,0 +1,122 @@
+//! The whole file: its sections in order, then what they mean together.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use toml::de::DeTable;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    Span, access, conflicts, consumers, defaults, limits, listeners,
+    mask::shown,
+    reading::Reading,
+    routes,
+    table::{Table, nearest},
+    upstreams,
+    value::Fault,
+    weak,
+};
+use crate::{
+    policy::Consumers,
+    snapshot::{Log, LogFormat, Routes, Snapshot},
+};
+
+/// Reads the file. What comes back is whole only where no error was reported on the way.
+pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Option<Snapshot> {
+    let mut root = Table::new("the file", 0..0, root);
+    let listeners = listeners::read(&mut root, reading);
+    let admin = admin(&mut root, reading);
+    let state_dir = state_dir(&mut root, reading);
+    let access = access::read(&mut root, reading);
+    let limits = limits::read(&mut root, reading);
+    let timeouts = limits::timeouts(&mut root, reading);
+    let upstreams = upstreams::read(&mut root, reading);
+    let routes = routes::read(&mut root, reading);
+    let consumers = consumers::read(&mut root, reading);
+    let log = log(&mut root, reading);
+    root.finish(&[], reading);
+
+    conflicts::listeners(&listeners, admin.as_ref(), reading);
+    conflicts::routes(&routes, reading);
+    conflicts::prefixes(&upstreams, &routes, reading);
+    weak::listeners(&listeners, reading);
+    weak::routes(&routes, &consumers, reading);
+    weak::hosts(&routes, &listeners, reading);
+    weak::upstreams(&upstreams, &routes, reading);
+
+    let consumers = consumers.into_iter().map(|draft| consumers::compile(draft, &routes, reading));
+    // Collected before they are judged: `Option`'s own collecting ends at the first that fails.
+    let consumers: Vec<_> = consumers.collect();
+    let routes: Vec<_> =
+        routes.into_iter().map(|draft| routes::compile(draft, &upstreams, reading)).collect();
+    let all = &listeners;
+    let listeners = listeners.iter().map(|draft| listeners::compile(draft, all));
+    Some(Snapshot {
+        listeners: listeners.collect::<Option<_>>()?,
+        admin: admin.map(|(address, _)| address),
+        state_dir,
+        access,
+        limits,
+        timeouts,
+        routes: Routes::new(routes.into_iter().collect::<Option<_>>()?),
+        consumers: Consumers::new(consumers.into_iter().collect::<Option<Vec<_>>>()?),
+        log,
+    })
+}
+
+fn admin(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<(SocketAddr, Span)> {
+    let mut table = root.section("admin", "[admin]", reading)?;
+    let address = table.require("address", "address = \"127.0.0.1:9464\"", reading);
+    table.finish(&["socket"], reading);
+    let item = address?;
+    let address = item.socket_address(reading)?;
+    if !address.ip().is_loopback() {
+        reading
+            .warning(&item.at, "other machines can read the metrics, which name your consumers")
+            .hint("listen on 127.0.0.1, or let a firewall admit your Prometheus alone");
+    }
+    Some((address, item.at))
+}
+
+fn state_dir(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    let mut table = root.section("state", "[state]", reading)?;
+    let dir = table.require("dir", "dir = \"/var/lib/portcullis\"", reading);
+    table.finish(&[], reading);
+    let item = dir?;
+    let text = item.text(reading)?;
+    if text.is_empty() {
+        reading.error(&item.at, "`dir` is empty").hint("leave [state] out to keep nothing");
+    }
+    Some(reading.path(text))
+}
+
+fn log(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Log {
+    let mut log = Log { format: defaults::LOG_FORMAT, level: defaults::LOG_LEVEL.into() };
+    let Some(mut table) = root.section("log", "[log]", reading) else { return log };
+    if let Some(item) = table.take("format") {
+        let choices = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+        log.format = item.choice(reading, &choices).unwrap_or(log.format);
+    }
+    if let Some(item) = table.take("level")
+        && let Some(level) = item.read(reading, level)
+    {
+        log.level = level;
+    }
+    table.finish(&[], reading);
+    log
+}
+
+/// A level, or a filter of `tracing` (`info,portcullis=debug`).
+fn level(text: &str) -> Result<Box<str>, Fault> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let fault = |hint: String| Fault::new(format!("{} is no log level", shown(text))).hint(hint);
+    // As a filter, a misspelled level would be taken for the name of a module.
+    if !text.contains(['=', ',']) && !LEVELS.contains(&text) {
+        return Err(fault(match nearest(text, LEVELS.into_iter()) {
+            Some(level) => format!("did you mean \"{level}\"?"),
+            None => format!("write one of {}", LEVELS.join(", ")),
+        }));
+    }
+    let filter = EnvFilter::builder().parse(text);
+    filter.map_err(|_| fault("write a level, or module=level pairs with commas".to_owned()))?;
+    Ok(text.into())
+}

@@ -1,0 +1,204 @@
+//! `[upstreams.NAME]`.
+
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::{
+    Span, endpoint, files,
+    mask::shown,
+    reading::Reading,
+    table::{Item, Table},
+    value::{self, Fault},
+};
+use crate::{
+    snapshot::{Endpoint, HostHeader, Scheme, Upstream},
+    types::{Name, Template},
+};
+
+/// The port of the nginx inside Postiz's container.
+const POSTIZ_NGINX_PORT: u16 = 5000;
+
+/// An upstream as far as it could be read.
+pub(super) struct Draft {
+    pub(super) name: Name,
+    pub(super) name_at: Span,
+    pub(super) strip_prefix: Option<(Template, Span)>,
+    pub(super) upstream: Option<Arc<Upstream>>,
+}
+
+pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft> {
+    let example = "[upstreams.postiz] with endpoints = [\"http://127.0.0.1:3000\"]";
+    let Some(item) = root.require("upstreams", example, reading) else { return Vec::new() };
+    let Some(mut named) = item.table("[upstreams]", reading) else { return Vec::new() };
+    let items = named.take_all();
+    if items.is_empty() {
+        reading.missing(&item.name_at, "`upstreams` is empty", example);
+    }
+    let mut drafts = Vec::new();
+    for item in items {
+        let name = match value::name(item.name) {
+            Ok(name) => name,
+            Err(fault) => {
+                reading.error(&item.name_at, fault.message).hint = fault.hint;
+                continue;
+            }
+        };
+        if let Some(table) = item.table("[upstreams.NAME]", reading) {
+            drafts.push(one((name, item.name_at), table, reading));
+        }
+    }
+    drafts
+}
+
+fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
+    let example = "endpoints = [\"http://127.0.0.1:3000\"]";
+    let endpoints = table.require("endpoints", example, reading);
+    let endpoint = endpoints.and_then(|item| only_endpoint(&item, reading));
+    let strip_prefix = table.take("strip_prefix");
+    let strip_prefix = strip_prefix.and_then(|item| {
+        let prefix = item.read(reading, prefix)?;
+        Some((prefix, item.at))
+    });
+    let host_header = table.take("host_header").and_then(|item| item.read(reading, host_header));
+    let ca = table.take("ca");
+    credentials_as_received(&mut table, reading);
+    table.finish(&["health", "dialect"], reading);
+    let tls = match &endpoint {
+        Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
+        Some(_) => {
+            if let Some(ca) = &ca {
+                let message = "`ca` without an https:// endpoint is never asked";
+                reading.error(&ca.name_at, message).hint("remove it, or connect with https://");
+            }
+            None
+        }
+        None => None,
+    };
+    let fixed = |prefix: &Template| prefix.parts().flatten().map(Into::into).collect();
+    let upstream = endpoint.map(|(endpoint, _)| {
+        Arc::new(Upstream {
+            name: name.clone(),
+            endpoint,
+            strip_prefix: strip_prefix
+                .as_ref()
+                .map(|(prefix, _)| fixed(prefix))
+                .unwrap_or_default(),
+            host_header: host_header.unwrap_or(HostHeader::Endpoint),
+            tls_roots: ca.and_then(|ca| ca.value.as_str().map(|path| reading.path(path))),
+            tls,
+        })
+    });
+    Draft { name, name_at, strip_prefix, upstream }
+}
+
+fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint, Span)> {
+    let list = item.list(reading)?;
+    let Some(first) = list.first() else {
+        reading.missing(&item.at, "`endpoints` is empty", "\"http://127.0.0.1:3000\"");
+        return None;
+    };
+    if let Some(second) = list.get(1) {
+        reading
+            .error(&second.at, "several endpoints are not in this version yet")
+            .hint("name one endpoint");
+    }
+    if first.value.as_str().is_some_and(|text| text.contains('@')) {
+        reading
+            .error(&first.at, "an endpoint holds no user and password")
+            .hint("write scheme, host and port alone")
+            .conceal(&first.at);
+        return None;
+    }
+    let endpoint = first.read(reading, endpoint::parse)?;
+    if endpoint.port == POSTIZ_NGINX_PORT {
+        reading
+            .warning(
+                &first.at,
+                "port 5000 is the nginx inside Postiz: it cuts a stream after 60 s of silence and \
+                 logs keys",
+            )
+            .hint("use port 3000, the server behind it, with strip_prefix = \"/api\"");
+    }
+    Some((endpoint, first.at.clone()))
+}
+
+fn prefix(text: &str) -> Result<Template, Fault> {
+    let prefix = value::template(text)?;
+    if prefix.has_key() || prefix.parts().next().is_none() {
+        return Err(Fault::new(format!("{} is no prefix that can be taken off", shown(text)))
+            .hint("write fixed segments: \"/api\"; to take nothing off, leave it out"));
+    }
+    Ok(prefix)
+}
+
+fn host_header(text: &str) -> Result<HostHeader, Fault> {
+    match text {
+        "endpoint" => Ok(HostHeader::Endpoint),
+        "client" => Ok(HostHeader::Client),
+        _ => {
+            let sound =
+                endpoint::split_port(text).is_some_and(|(host, _)| value::host(host).is_ok());
+            let fault = || {
+                Fault::new(format!("{} is no host", shown(text)))
+                    .hint("write \"endpoint\", \"client\", or a host: \"postiz.example.com\"")
+            };
+            sound.then(|| HostHeader::Fixed(text.to_ascii_lowercase().into())).ok_or_else(fault)
+        }
+    }
+}
+
+/// How to connect to an `https://` endpoint: trusting `ca` alone, or what the system trusts.
+fn tls(
+    ca: Option<&Item<'_>>,
+    endpoint_at: &Span,
+    reading: &mut Reading<'_>,
+) -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(item) => {
+            let path = item.text(reading)?;
+            let contents = files::read(item, path, reading)?;
+            let found: Vec<_> = CertificateDer::pem_slice_iter(&contents.bytes).flatten().collect();
+            if roots.add_parsable_certificates(found).0 == 0 {
+                reading
+                    .error(&item.at, format!("{} holds no certificate", shown(path)))
+                    .hint("it must be PEM: -----BEGIN CERTIFICATE-----");
+                return None;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                reading
+                    .error(endpoint_at, "this system trusts no certificate authority")
+                    .hint("install ca-certificates, or name the authority: ca = \"ca.pem\"");
+                return None;
+            }
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().ok()?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Some(Arc::new(config))
+}
+
+/// `upstream_auth`: the one way that this version has is the default.
+pub(super) fn credentials_as_received(table: &mut Table<'_>, reading: &mut Reading<'_>) {
+    if let Some(item) = table.take("upstream_auth")
+        && item.value.as_str() != Some("as_received")
+    {
+        reading
+            .error(
+                &item.at,
+                "`upstream_auth` other than \"as_received\" is not in this version yet",
+            )
+            .hint("remove it: a key goes upstream in the place where it came")
+            .conceal(&item.at);
+    }
+}

@@ -1,0 +1,116 @@
+//! What can run and is probably not meant: each a warning that says what it opens.
+
+use super::{
+    consumers,
+    listeners::{self, Speaks},
+    mask::shown,
+    reading::Reading,
+    routes, upstreams,
+};
+use crate::snapshot::{Certificate, UnknownKeys};
+
+/// A listener that takes keys in clear from other machines.
+pub(super) fn listeners(drafts: &[listeners::Draft], reading: &mut Reading<'_>) {
+    for draft in drafts {
+        let Some((address, at)) = &draft.address else { continue };
+        if matches!(draft.speaks, Speaks::Plain) && !address.ip().is_loopback() {
+            reading
+                .warning(at, "keys travel in clear to this listener, and anyone between reads them")
+                .hint(
+                    "add `tls`, or redirect = \"https\"; behind something that ends TLS, listen on \
+                     an address that only it can reach",
+                );
+        }
+    }
+}
+
+/// Routes that let too much through, or nobody.
+pub(super) fn routes(
+    drafts: &[routes::Draft],
+    consumers: &[consumers::Draft],
+    reading: &mut Reading<'_>,
+) {
+    for draft in drafts {
+        let at = draft.name.as_ref().map_or(&draft.at, |(_, at)| at);
+        let may_use = |consumer: &&consumers::Draft| match (&consumer.routes, &draft.name) {
+            (Some(routes), Some((name, _))) => routes.iter().any(|(route, _)| route == name),
+            _ => true,
+        };
+        match draft.unknown_keys {
+            UnknownKeys::Forward if !draft.has_rate => {
+                reading
+                    .warning(at, "this route forwards keys that nobody configured, without a rate")
+                    .hint("add: rate = \"100/min\"");
+            }
+            UnknownKeys::Refuse if !consumers.iter().any(|consumer| may_use(&consumer)) => {
+                reading
+                    .warning(
+                        at,
+                        "nobody can use this route: it refuses unknown keys, and no \
+                                  consumer may use it",
+                    )
+                    .hint(
+                        "add a consumer (`portcullis key new NAME` prints one), or \
+                         unknown_keys = \"forward\" to let the upstream judge",
+                    );
+            }
+            UnknownKeys::Forward | UnknownKeys::Refuse => {}
+        }
+    }
+}
+
+/// Hosts of routes that no certificate is for, where there is TLS at all.
+pub(super) fn hosts(
+    routes: &[routes::Draft],
+    listeners: &[listeners::Draft],
+    reading: &mut Reading<'_>,
+) {
+    let certificates: Vec<&Certificate> = listeners
+        .iter()
+        .filter_map(|draft| match &draft.speaks {
+            Speaks::Tls(certificates) => Some(certificates),
+            Speaks::Plain | Speaks::Redirect(_) => None,
+        })
+        .flatten()
+        .collect();
+    if certificates.is_empty() {
+        return;
+    }
+    let names = || certificates.iter().flat_map(|certificate| &certificate.names);
+    for (host, at) in routes.iter().flat_map(|route| &route.hosts) {
+        // TLS names no addresses (RFC 6066 3): a client that connects to one gets the first.
+        if is_dns_host(&host.0) && !names().any(|name| is_for(name, &host.0)) {
+            reading
+                .warning(at, format!("no certificate is for {}", shown(&host.0)))
+                .hint("add one that is: clients of this host will refuse the connection");
+        }
+    }
+}
+
+fn is_dns_host(host: &str) -> bool {
+    !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+/// RFC 6125 6.4.3: a star stands for one whole label.
+fn is_for(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
+        None => name == host,
+    }
+}
+
+/// Upstreams that no route leads to.
+pub(super) fn upstreams(
+    upstreams: &[upstreams::Draft],
+    routes: &[routes::Draft],
+    reading: &mut Reading<'_>,
+) {
+    for upstream in upstreams {
+        let leads = routes.iter().filter_map(|route| route.upstream.as_ref());
+        if !leads.into_iter().any(|(name, _)| *name == upstream.name) {
+            reading
+                .warning(&upstream.name_at, "no route leads to this upstream")
+                .hint("remove it, or name it in a route");
+        }
+    }
+}
