@@ -7,11 +7,11 @@
 //! |---|---|---|
 //! | 6 | `cli` | arguments become one subcommand; exit codes |
 //! | 5 | `gateway`, `demo` | the assembly: bind, run, drain; the only part that knows all others |
-//! | 4 | `host` | pingora-core: services, signals, the sockets' hand-over |
-//! | 4 | `edge` | a connection before it is HTTP: firewall, caps, TLS |
+//! | 4 | [`host`] | pingora-core: services, signals, the sockets' hand-over |
+//! | 4 | [`edge`] | a connection before it is HTTP: firewall, caps, TLS |
 //! | 4 | `proxy` | an exchange: head, admission, forwarding, relay, record |
 //! | 4 | [`admin`] | metrics and health |
-//! | 3 | `upstream` | named servers: names resolved again, the pool of connections |
+//! | 3 | [`upstream`] | named servers: names resolved again, the pool of connections |
 //! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
 //! | 2 | [`wire`] | bytes become one canonical request and response |
 //! | 2 | [`snapshot`] | the compiled configuration |
@@ -23,9 +23,12 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod edge;
+pub mod host;
 pub mod mcp;
 pub mod observe;
 pub mod policy;
 pub mod snapshot;
 pub mod types;
+pub mod upstream;
 pub mod wire;

@@ -1,1 +1,10 @@
-//! To be built.
+//! A connection before it is HTTP: who may connect, how many, and the TLS handshake. What comes
+//! out is a [`Transport`](crate::wire::Transport); what was said inside it is not known here.
+
+mod caps;
+mod certificates;
+mod handshake;
+
+pub use caps::{Caps, Ticket};
+pub use certificates::server_config;
+pub use handshake::{Handshakes, Unfinished};

@@ -1,1 +1,10 @@
-//! To be built.
+//! The only room that names pingora-core: it gives start order, runtimes and the table of
+//! listening sockets. Accepting, TLS and HTTP are ours, and so are signals and the drain.
+
+mod accepting;
+mod server;
+mod stop;
+
+pub use accepting::accept_all;
+pub use server::{Service, Socket, Task, run};
+pub use stop::Stop;

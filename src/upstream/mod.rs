@@ -1,1 +1,7 @@
-//! To be built.
+//! Named servers: where they are, asked again and again, and the connections kept to them.
+
+mod names;
+mod pool;
+mod server;
+
+pub use server::{Server, Unreachable};

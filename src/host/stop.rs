@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Mutex, oneshot},
+};
+
+use crate::types::Drain;
+
+/// What ends the gateway.
+pub enum Stop {
+    /// SIGTERM or SIGINT; a second one ends it at once.
+    Signals,
+    /// A test's word, or the word's sender going away.
+    Told(oneshot::Receiver<()>),
+}
+
+/// Our own signal source. Pingora's graceful end sleeps for a fixed time even when nothing is open
+/// and hears no second signal; so the drain is done here, and Pingora is told to end fast.
+pub(super) struct Ending {
+    pub(super) stop: Mutex<Stop>,
+    pub(super) drain: Drain,
+    pub(super) grace: Duration,
+    pub(super) begin: Box<dyn Fn() + Send + Sync>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Ending {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut stop = self.stop.lock().await;
+        match &mut *stop {
+            Stop::Told(word) => {
+                let _ = word.await;
+                self.drain().await;
+            }
+            Stop::Signals => match Signals::listen() {
+                Ok(mut signals) => {
+                    signals.ending().await;
+                    tokio::select! {
+                        () = self.drain() => {}
+                        () = signals.ending() => tracing::warn!("second signal: ending at once"),
+                    }
+                }
+                Err(error) => tracing::error!(%error, "can't listen for signals"),
+            },
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Ending {
+    async fn drain(&self) {
+        (self.begin)();
+        self.drain.run(self.grace).await;
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn ending(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                // Unheard, it would end the process and every stream with it.
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP: reload isn't in this version; restart to apply changes");
+                }
+            }
+        }
+    }
+}

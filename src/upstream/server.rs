@@ -1,0 +1,104 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time};
+use tokio_rustls::TlsConnector;
+
+use super::{names::Names, pool::Pool};
+use crate::{
+    snapshot::Upstream,
+    wire::{Connection, Transport},
+};
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A server that requests are forwarded to: its configuration and what is known of it now.
+pub struct Server {
+    /// As configured.
+    pub upstream: Arc<Upstream>,
+    names: Arc<Names>,
+    pool: Pool,
+}
+
+/// No connection could be made. Nothing of the request left the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable;
+
+impl Server {
+    /// A server with no connections yet. Asks nobody anything.
+    pub fn new(upstream: Arc<Upstream>) -> Self {
+        let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
+        Self { upstream, names: Arc::new(names), pool: Pool::default() }
+    }
+
+    /// The same server with connections of its own, for a worker's own runtime.
+    pub fn for_worker(&self) -> Self {
+        Self {
+            upstream: Arc::clone(&self.upstream),
+            names: Arc::clone(&self.names),
+            pool: Pool::default(),
+        }
+    }
+
+    /// A connection: a kept one that is still quiet, or a new one.
+    ///
+    /// # Errors
+    /// `Unreachable` where no address answered within `timeout`.
+    pub async fn connection(
+        &self,
+        timeout: Duration,
+    ) -> Result<Connection<Transport>, Unreachable> {
+        if let Some(kept) = self.pool.take() {
+            return Ok(kept);
+        }
+        let connected = time::timeout(timeout, self.try_addresses()).await;
+        let transport = connected.ok().flatten().ok_or_else(|| {
+            self.names.failed();
+            Unreachable
+        })?;
+        Ok(Connection::new(transport))
+    }
+
+    /// Keeps a connection for the next request. Only for one whose answer was read to its end and
+    /// that both sides keep open.
+    pub fn keep(&self, connection: Connection<Transport>) {
+        self.pool.keep(connection);
+    }
+
+    /// Asks for the server's addresses again and again. Ends only when dropped.
+    pub async fn keep_names_fresh(&self) {
+        self.names.keep_fresh().await;
+    }
+
+    /// Closes idle connections. Ends only when dropped.
+    pub async fn sweep_idle(&self) {
+        let mut tick = time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            self.pool.sweep();
+        }
+    }
+
+    async fn try_addresses(&self) -> Option<Transport> {
+        for address in self.names.addresses().await.iter() {
+            match self.open(*address).await {
+                Ok(transport) => return Some(transport),
+                Err(error) => {
+                    tracing::debug!(upstream = %self.upstream.name, %address, %error, "no connection");
+                }
+            }
+        }
+        None
+    }
+
+    async fn open(&self, address: SocketAddr) -> std::io::Result<Transport> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let Some(tls) = &self.upstream.tls else { return Ok(Transport::Plain(socket)) };
+        let name = ServerName::try_from(self.upstream.endpoint.host.to_string())
+            .map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await?;
+        Ok(Transport::Tls(Box::new(stream.into())))
+    }
+}
