@@ -9,7 +9,7 @@
 //! | 5 | `gateway`, `demo` | the assembly: bind, run, drain; the only part that knows all others |
 //! | 4 | [`host`] | pingora-core: services, signals, the sockets' hand-over |
 //! | 4 | [`edge`] | a connection before it is HTTP: firewall, caps, TLS |
-//! | 4 | `proxy` | an exchange: head, admission, forwarding, relay, record |
+//! | 4 | [`proxy`] | an exchange: head, admission, forwarding, relay, record |
 //! | 4 | [`admin`] | metrics and health |
 //! | 3 | [`upstream`] | named servers: names resolved again, the pool of connections |
 //! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
@@ -28,6 +28,7 @@ pub mod host;
 pub mod mcp;
 pub mod observe;
 pub mod policy;
+pub mod proxy;
 pub mod snapshot;
 pub mod types;
 pub mod upstream;

@@ -1,1 +1,30 @@
-//! To be built.
+//! An exchange, in the order in which it happens: a head comes ([`connection`](self)), `admit` says
+//! yes or why not, `forward` sends it on, `relay` brings the answer back, `respond` renders what the
+//! gateway says itself, and `record` notes once what became of it.
+
+mod admit;
+mod body;
+mod compose;
+mod connection;
+mod credential;
+mod endpoint;
+mod exchange;
+mod forward;
+mod gates;
+mod leak;
+mod legacy;
+mod memory;
+mod permit;
+mod place;
+mod quota;
+mod record;
+mod redirect;
+mod relay;
+mod respond;
+mod state;
+mod stream;
+
+pub use connection::serve;
+pub use legacy::LegacyStreams;
+pub use memory::Memory;
+pub use state::{Door, DoorKind, State};

@@ -1,0 +1,84 @@
+//! Admission: everything that can refuse an exchange, in the order in which it is asked.
+//!
+//! Gates stand by cost and by how little is known: first what needs no memory, then where the
+//! request goes and where it comes from, then who is calling, then what they ask. Each gate narrows
+//! what is known or ends the exchange; none of them writes, logs or counts. What a head alone can be
+//! refused for (framing, sizes, time) is refused in `wire` before it is a request at all.
+
+use super::{
+    body::read_whole,
+    credential, gates,
+    memory::Held,
+    permit::{Admission, Permit},
+    place::{Entered, Known, Place, Stopped},
+    quota,
+};
+use crate::{
+    mcp,
+    types::{Denial, Method, Path},
+    wire::{Connection, RequestHead, Transport},
+};
+
+/// The first half of the page: the head alone, before anyone is asked who they are.
+pub(super) fn enter<'s, 'a>(
+    place: &Place<'s>,
+    head: &'a RequestHead,
+    known: &mut Known,
+) -> Result<Entered<'s, 'a>, Denial> {
+    let access = &place.snapshot.access;
+    if head.method == Method::Other || head.target() == "*" {
+        return Err(Denial::Method);
+    }
+    // One reading of the path. What is ambiguous is refused here and never cleaned, so that every
+    // gate below, the log and the upstream see the same path.
+    let path = Path::read(head.target()).map_err(Denial::Malformed)?;
+    gates::discovery(&path)?;
+    let found = place.snapshot.routes.find(head.host.name(), &path)?;
+    known.routed(&found);
+    // The address before the credential: who may not come from there isn't told if a key is right.
+    let client = gates::client_address(&head.fields, place.peer, access)?;
+    known.client = client;
+    gates::address(client, access, found.route)?;
+    let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
+    known.origin = gates::origin(head, scheme, found.route)?;
+    Ok(Entered { path, found, client, scheme })
+}
+
+/// The second half of the page: who is calling and what they ask.
+pub(super) async fn admit(
+    place: &Place<'_>,
+    head: &RequestHead,
+    entered: &Entered<'_, '_>,
+    client: &mut Connection<Transport>,
+    known: &mut Known,
+) -> Result<Admission, Stopped> {
+    let (state, snapshot, route) = (place.state, place.snapshot, &**entered.found.route);
+    gates::method(head.method)?;
+    gates::media_type(head)?;
+    let credential = credential::present(&head.fields, &entered.path, entered.found.key)?;
+    known.key = Some(credential.digest);
+    // Absent and wrong are different, and wrong never goes on as a stranger.
+    let principal = gates::identify(&credential, snapshot, route)?;
+    known.consumer = principal.consumer().cloned();
+    gates::consumer_address(&principal, entered.client)?;
+    let asks = (&principal, route, &credential.digest);
+    let payer = quota::knock(state, snapshot, asks, entered.client)?;
+    known.legacy = state.legacy.find(entered.path.query(), &route.name, &credential.digest);
+    // The whole body before anything goes upstream: no half request ever does, and the bytes that
+    // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
+    // costs and how its refusal is told depend on what it says.
+    let bounds = (route.max_body, snapshot.timeouts.body);
+    let body = read_whole(&state.memory, client, head, bounds).await?;
+    known.in_step = true;
+    // A body that no method here gives a meaning to was read away; sent on, it could pass for a
+    // request of its own.
+    let body = if head.method == Method::Post { body } else { Held::nothing() };
+    if head.method == Method::Post {
+        known.call = Some(mcp::read(&body)?);
+    }
+    let asks = (route, &credential.digest);
+    quota::charge(state, snapshot, (payer, &principal), asks, known.call.as_ref())?;
+    let opens = (head.method, known.call.as_ref());
+    let lease = quota::stream(state, route, credential.digest, opens)?;
+    Ok(Admission { permit: Permit::granted(), credential, principal, body, lease })
+}

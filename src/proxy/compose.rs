@@ -1,0 +1,150 @@
+//! The request as it goes upstream: a head written anew from the one reading, never copied.
+
+use std::net::IpAddr;
+
+use super::{legacy, permit::Admission, place::Entered};
+use crate::{
+    policy::Principal,
+    snapshot::HostHeader,
+    types::{Credential, CredentialForm, Method, write_key_segment},
+    wire::{RequestHead, end_head, write_field, write_request_line},
+};
+
+/// Fields of the client that never go on. `wire` has dropped what is hop-by-hop already.
+const DROPPED: &[&str] = &[
+    // Ours to write.
+    "authorization",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+    "true-client-ip",
+    // Compression holds events back, and a reflected key could be measured through it.
+    "accept-encoding",
+    // May hold the address of a page with a key in it, or a browser's ambient rights.
+    "referer",
+    "cookie",
+];
+
+/// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
+pub(super) struct UpstreamPath(Vec<u8>);
+
+impl UpstreamPath {
+    /// The path without its query.
+    fn bare(&self) -> &[u8] {
+        self.0.split(|byte| *byte == b'?').next().unwrap_or_default()
+    }
+
+    /// The path that a redirect names, if it differs from this one in a trailing slash alone.
+    pub(super) fn redirected(&self, location: &str, authority: &str) -> Option<Self> {
+        let after = |scheme| location.strip_prefix(scheme)?.strip_prefix(authority);
+        let path = match after("http://").or_else(|| after("https://")) {
+            Some(path) => path,
+            None => location,
+        };
+        let target = path.split('?').next()?.as_bytes();
+        let with_slash = |short: &[u8], long: &[u8]| long.strip_suffix(b"/") == Some(short);
+        let slash = with_slash(self.bare(), target) || with_slash(target, self.bare());
+        let query = self.0.get(self.bare().len()..).unwrap_or_default();
+        slash.then(|| Self([target, query].concat()))
+    }
+}
+
+/// The key that goes upstream: the consumer's own upstream key, or the one that was presented.
+pub(super) fn upstream_key<'k>(principal: &'k Principal, presented: &'k Credential) -> &'k str {
+    let injected = principal.consumer().and_then(|consumer| consumer.upstream_key.as_ref());
+    injected.unwrap_or(&presented.key).expose()
+}
+
+/// The public path with the prefix taken off and the key put in its place.
+pub(super) fn path(entered: &Entered<'_, '_>, key: &str) -> UpstreamPath {
+    let found = &entered.found;
+    let mut out = Vec::with_capacity(128);
+    for part in found.template.parts().skip(found.route.upstream.strip_prefix.len()) {
+        out.push(b'/');
+        match part {
+            Some(fixed) => out.extend_from_slice(fixed.as_bytes()),
+            None => write_key_segment(&mut out, key),
+        }
+    }
+    for segment in &found.rest {
+        out.push(b'/');
+        out.extend_from_slice(segment.raw().as_bytes());
+    }
+    if out.is_empty() || entered.path.trailing_slash() {
+        out.push(b'/');
+    }
+    if let Some(query) = entered.path.query().and_then(legacy::without_token) {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+    UpstreamPath(out)
+}
+
+/// The whole head upstream.
+pub(super) fn head(
+    head: &RequestHead,
+    entered: &Entered<'_, '_>,
+    admission: &Admission,
+    path: &UpstreamPath,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + path.0.len());
+    write_request_line(&mut out, head.method, &path.0);
+    let upstream = &entered.found.route.upstream;
+    match &upstream.host_header {
+        HostHeader::Endpoint => {
+            write_field(&mut out, "host", upstream.endpoint.authority.as_bytes())
+        }
+        HostHeader::Client => write_field(&mut out, "host", head.host.to_string().as_bytes()),
+        HostHeader::Fixed(host) => write_field(&mut out, "host", host.as_bytes()),
+    }
+    for (name, value) in head.fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
+        write_field(&mut out, name, value);
+    }
+    write_credential(&mut out, admission);
+    write_forwarded(&mut out, head, entered.client, entered.scheme);
+    if head.method == Method::Post {
+        write_field(&mut out, "content-length", admission.body.len().to_string().as_bytes());
+    }
+    end_head(&mut out);
+    out
+}
+
+/// The key goes up in the form in which it came. In the path it stands already.
+fn write_credential(out: &mut Vec<u8>, admission: &Admission) {
+    let key = upstream_key(&admission.principal, &admission.credential);
+    match admission.credential.form {
+        CredentialForm::Path => {}
+        // Postiz knows only this spelling of the scheme.
+        CredentialForm::Bearer => {
+            write_field(out, "authorization", ["Bearer ", key].concat().as_bytes());
+        }
+        CredentialForm::Raw => write_field(out, "authorization", key.as_bytes()),
+    }
+}
+
+fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, client: IpAddr, scheme: &str) {
+    write_field(out, "x-forwarded-for", client.to_string().as_bytes());
+    write_field(out, "x-forwarded-proto", scheme.as_bytes());
+    write_field(out, "x-forwarded-host", head.host.to_string().as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_followed_for_a_trailing_slash_alone() {
+        let path = UpstreamPath(b"/mcp/k?x=1".to_vec());
+        let to = |location: &str| path.redirected(location, "10.0.0.1:3000").map(|path| path.0);
+        assert_eq!(to("/mcp/k/").unwrap(), b"/mcp/k/?x=1");
+        assert_eq!(to("http://10.0.0.1:3000/mcp/k/?x=1").unwrap(), b"/mcp/k/?x=1");
+        for elsewhere in ["/mcp/k", "/login", "http://evil/mcp/k/", "//evil/mcp/k/", ""] {
+            assert!(to(elsewhere).is_none(), "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{
+    exchange,
+    place::{Next, Place},
+    state::{Door, State},
+};
+use crate::{
+    snapshot::Snapshot,
+    types::Draining,
+    wire::{Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
+};
+
+/// Serves one connection: request after request until either side ends it.
+pub async fn serve(
+    state: Arc<State>,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    transport: Transport,
+    mut draining: Draining,
+) {
+    let mut client = Connection::new(transport);
+    let mut first = true;
+    loop {
+        let snapshot = state.snapshot.load_full();
+        let (limits, timeouts) = bounds(&snapshot, first);
+        first = false;
+        let next = tokio::select! {
+            next = next_request_head(&mut client, limits, timeouts) => next,
+            () = draining.begun() => Ok(NextHead::Closed),
+        };
+        let place = Place {
+            state: &state,
+            snapshot: &snapshot,
+            door: &door,
+            peer: peer.ip(),
+            draining: draining.clone(),
+        };
+        // Boxed, so that a connection that waits between requests is small.
+        let after = match next {
+            Ok(NextHead::Request(head)) => Box::pin(exchange::run(place, &mut client, head)).await,
+            Ok(NextHead::Refused(denial)) => {
+                Box::pin(exchange::refuse_head(&place, &mut client, denial)).await
+            }
+            Ok(NextHead::Closed) => Next::Close,
+            Err(_) => return,
+        };
+        match after {
+            Next::Keep => {}
+            Next::Close => {
+                let _ = client.finish(snapshot.timeouts.write_stall).await;
+                return;
+            }
+            Next::Reset => return client.stream().reset_on_drop(),
+            Next::Linger => return client.linger().await,
+        }
+    }
+}
+
+/// A first request has to come as soon as a head; later ones may take their time.
+fn bounds(snapshot: &Snapshot, first: bool) -> (HeadLimits, HeadTimeouts) {
+    let (limits, timeouts) = (&snapshot.limits, &snapshot.timeouts);
+    let patience = if first {
+        HeadTimeouts::first(timeouts.head)
+    } else {
+        HeadTimeouts { idle: timeouts.idle, head: timeouts.head }
+    };
+    (HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }, patience)
+}

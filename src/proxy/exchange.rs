@@ -1,0 +1,62 @@
+use super::{
+    admit, forward,
+    place::{End, Known, Next, Place, Stopped},
+    record, redirect, relay,
+    respond::{self, Answer},
+    state::DoorKind,
+};
+use crate::{
+    types::{Denial, Method},
+    wire::{Connection, Framing, RequestHead, Transport},
+};
+
+/// Runs one exchange to its end and notes what became of it.
+pub(super) async fn run(
+    mut place: Place<'_>,
+    client: &mut Connection<Transport>,
+    head: RequestHead,
+) -> Next {
+    let mut known = Known::arrived(&place, head.method, head.framing);
+    let end = match answer(&mut place, client, &head, &mut known).await {
+        Ok(end) => end,
+        Err(Stopped::Denied(denial)) => {
+            respond::refuse(&place, client, &mut known, (&head, denial)).await
+        }
+        Err(Stopped::Gone) => End::gone(),
+    };
+    record::ended(&place, &known, &end);
+    end.next
+}
+
+/// Refuses what never became a request, and notes it.
+pub(super) async fn refuse_head(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    denial: Denial,
+) -> Next {
+    let known = Known::arrived(place, Method::Other, Framing::UntilClose);
+    let end = respond::refuse_unread(place, client, &known, denial).await;
+    record::ended(place, &known, &end);
+    end.next
+}
+
+async fn answer(
+    place: &mut Place<'_>,
+    client: &mut Connection<Transport>,
+    head: &RequestHead,
+    known: &mut Known,
+) -> Result<End, Stopped> {
+    if let DoorKind::Redirect { port } = place.door.kind {
+        let answer = redirect::to_tls(place, head, port)?;
+        return Ok(respond::send(place, client, known, (head, answer)).await);
+    }
+    let entered = admit::enter(place, head, known)?;
+    if head.method == Method::Options {
+        let answer = Answer::preflight(head, entered.found.route);
+        return Ok(respond::send(place, client, known, (head, answer)).await);
+    }
+    let admission = admit::admit(place, head, &entered, client, known).await?;
+    known.upstream = Some(entered.found.route.upstream.name.clone());
+    let sent = forward::forward(place, client, head, &entered, admission).await?;
+    relay::relay(place, client, (head, &entered), sent, known).await
+}

@@ -1,0 +1,195 @@
+//! The request goes upstream, and the head of the answer comes back.
+
+use std::{
+    io::IoSlice,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::{
+    compose::{self, UpstreamPath},
+    permit::{Admission, Permit},
+    place::{Entered, Place, Stopped},
+    quota,
+};
+use crate::{
+    policy::Lease,
+    types::{Denial, KeyDigest, Method, Name, Secret},
+    upstream::Server,
+    wire::{
+        Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Written,
+        read_response_head,
+    },
+};
+
+/// How large an upstream's head may be. Larger than a client's: frameworks are talkative.
+const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024, fields: 256 };
+
+/// A pipelining client may send so much ahead before its bytes are left in the socket.
+const SENT_AHEAD_BYTES: usize = 16 * 1024;
+
+/// An answer whose head has come.
+pub(super) struct Sent {
+    pub(super) server: Arc<Server>,
+    pub(super) upstream: Connection<Transport>,
+    pub(super) head: ResponseHead,
+    /// The slot of the stream.
+    pub(super) lease: Option<Lease>,
+    /// The digest of the key that was presented: who the stream belongs to.
+    pub(super) key: KeyDigest,
+    /// The key that was presented: what the client may see.
+    pub(super) key_shown: Secret,
+    /// The key that went upstream.
+    pub(super) upstream_key: Secret,
+    /// The upstream's key isn't the client's, and must not be seen in the answer.
+    pub(super) injected: bool,
+    /// Bytes of the request's body.
+    pub(super) body_bytes: u64,
+}
+
+/// Forwards an admitted request.
+pub(super) async fn forward(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    head: &RequestHead,
+    entered: &Entered<'_, '_>,
+    admission: Admission,
+) -> Result<Sent, Stopped> {
+    let route = &entered.found.route;
+    let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
+    let key = compose::upstream_key(&admission.principal, &admission.credential);
+    let mut path = compose::path(entered, key);
+    let started = Instant::now();
+    let mut asked = Asked { place, client, server, method: head.method };
+    let request = |path: &UpstreamPath| compose::head(head, entered, &admission, path);
+    let (mut upstream, mut answer) =
+        asked.send(&admission.permit, &request(&path), &admission.body).await?;
+    if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
+        // The upstream did nothing but ask for another spelling, so this isn't sending twice.
+        path = elsewhere;
+        (upstream, answer) =
+            asked.send(&admission.permit, &request(&path), &admission.body).await?;
+    }
+    if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
+        // A redirect would carry the key to wherever it leads.
+        return Err(Denial::UpstreamBad.into());
+    }
+    place.state.metrics.upstream_answered(&server.upstream.name, started.elapsed());
+    let digest = admission.credential.digest;
+    if answer.status.is_success() {
+        quota::prove(place.state, &admission.principal, route, &digest);
+    }
+    let injected = admission.principal.consumer().is_some_and(|c| c.upstream_key.is_some());
+    Ok(Sent {
+        server: Arc::clone(server),
+        upstream,
+        head: answer,
+        upstream_key: Secret::new(key.to_owned()),
+        key_shown: admission.credential.key,
+        injected,
+        body_bytes: u64::try_from(admission.body.len()).unwrap_or(u64::MAX),
+        key: digest,
+        lease: admission.lease,
+    })
+}
+
+fn slash_redirect(
+    answer: &ResponseHead,
+    path: &UpstreamPath,
+    server: &Server,
+) -> Option<UpstreamPath> {
+    if !matches!(answer.status.as_u16(), 307 | 308) {
+        return None;
+    }
+    let location = std::str::from_utf8(answer.fields.get("location")?).ok()?;
+    path.redirected(location, &server.upstream.endpoint.authority)
+}
+
+/// One request on its way, and the client who waits for it.
+struct Asked<'p, 's, 'c> {
+    place: &'p Place<'s>,
+    client: &'c mut Connection<Transport>,
+    server: &'p Arc<Server>,
+    method: Method,
+}
+
+impl Asked<'_, '_, '_> {
+    /// Sends the request and waits for the head of its answer. What may have reached the upstream
+    /// is never sent twice: a call that schedules a post must not schedule two.
+    async fn send(
+        &mut self,
+        _permit: &Permit,
+        head: &[u8],
+        body: &[u8],
+    ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
+        let patience = self.place.snapshot.timeouts.upstream_first_byte;
+        let wanted = (&self.server.upstream.name, self.method, patience);
+        let asked = async {
+            let connect = self.place.snapshot.timeouts.upstream_connect;
+            let connected = self.server.connection(connect).await;
+            let mut connection = connected.map_err(|_| Denial::UpstreamDown)?;
+            let stall = self.place.snapshot.timeouts.write_stall;
+            let mut parts = [IoSlice::new(head), IoSlice::new(body)];
+            let written = connection.write_until_heard(&mut parts, stall).await;
+            // An upstream may answer before it has read all, and hang up: its answer counts. So a
+            // failed write is an error only if no answer can be read either.
+            let mut answer = match (&written, head_of_answer(&mut connection, wanted).await) {
+                (_, Ok(answer)) => answer,
+                (Err(_), Err(_)) => return Err(Denial::UpstreamDown),
+                (Ok(_), Err(denial)) => return Err(denial),
+            };
+            // It still waits for the rest of this request, and would take the next one for that.
+            answer.persistent &= matches!(written, Ok(Written::Whole));
+            Ok((connection, answer))
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer.map_err(Stopped::Denied),
+            // Its going is the upstream's to know at once: the connection is dropped with us.
+            () = gone(self.client) => Err(Stopped::Gone),
+        }
+    }
+}
+
+async fn head_of_answer(
+    upstream: &mut Connection<Transport>,
+    (name, method, patience): (&Name, Method, Duration),
+) -> Result<ResponseHead, Denial> {
+    let read = async {
+        let mut scan = HeadScan::default();
+        loop {
+            match read_response_head(&mut scan, upstream.buffer(), HEAD_LIMITS, method) {
+                Ok(Some(head)) if head.status.is_informational() => {
+                    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                        return Err(Denial::UpstreamBad);
+                    }
+                }
+                Ok(Some(head)) => return Ok(head),
+                Ok(None) => match upstream.fill().await {
+                    Ok(0) | Err(_) => return Err(Denial::UpstreamDown),
+                    Ok(_) => {}
+                },
+                Err(fault) => {
+                    tracing::warn!(upstream = %name, %fault, "bad answer");
+                    return Err(Denial::UpstreamBad);
+                }
+            }
+        }
+    };
+    timeout(patience, read).await.unwrap_or(Err(Denial::UpstreamSlow))
+}
+
+/// Waits until the client is gone. What it sends ahead is kept, up to a bound.
+pub(super) async fn gone(client: &mut Connection<Transport>) {
+    loop {
+        if client.buffer().len() >= SENT_AHEAD_BYTES {
+            return std::future::pending().await;
+        }
+        if matches!(client.fill().await, Ok(0) | Err(_)) {
+            return;
+        }
+    }
+}

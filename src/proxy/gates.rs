@@ -1,0 +1,148 @@
+//! The gates of the page that are more than a look-up. Each answers one question, changes nothing
+//! and writes nowhere.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use super::state::DoorKind;
+use crate::{
+    policy::{Principal, Standing},
+    snapshot::{Access, Route, Snapshot, UnknownKeys},
+    types::{Credential, Denial, Malformation, Method, Path},
+    wire::{Fields, RequestHead},
+};
+
+/// OAuth discovery of clients that saw a 401. Anything but a clean 404 makes them demand OAuth, and
+/// a visit upstream would cost the key's budget: one start of mcp-remote asks six times.
+pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
+    let at = |index: usize| path.segments().get(index).map(|segment| segment.raw());
+    let begins = |segment: Option<&str>, words: &[&str]| {
+        let segment = segment.unwrap_or_default().to_ascii_lowercase();
+        words.iter().any(|word| segment.starts_with(word))
+    };
+    let well_known =
+        begins(at(0), &[".well-known"]) && begins(at(1), &["oauth-", "openid-configuration"]);
+    let register = path.segments().len() == 1 && begins(at(0), &["register"]);
+    let of_postiz = begins(at(0), &["mcp-oauth"]) || begins(at(1), &["mcp-oauth"]);
+    if well_known || register || of_postiz { Err(Denial::Discovery) } else { Ok(()) }
+}
+
+/// The client's address: the peer, or behind a trusted proxy the hop that it wrote.
+pub(super) fn client_address(
+    fields: &Fields,
+    peer: IpAddr,
+    access: &Access,
+) -> Result<IpAddr, Denial> {
+    if !access.trusted_proxies.trusts(peer) {
+        return Ok(crate::types::canonical(peer));
+    }
+    let lines: Vec<&[u8]> = fields.get_all(&access.trusted_header).collect();
+    if lines.is_empty() {
+        return Ok(crate::types::canonical(peer));
+    }
+    // Several lines are one list (RFC 9110 5.3).
+    let hops = String::from_utf8(lines.join(&b','));
+    let client = hops.ok().and_then(|hops| access.trusted_proxies.client(peer, &hops));
+    client.ok_or(Denial::Malformed(Malformation::Field))
+}
+
+/// The address policy of `[access]` and of the route.
+pub(super) fn address(client: IpAddr, access: &Access, route: &Route) -> Result<(), Denial> {
+    let let_in = access.nets.lets_in(client) && route.nets.lets_in(client);
+    if let_in { Ok(()) } else { Err(Denial::Address) }
+}
+
+/// The scheme that the client used, as far as it can be known.
+pub(super) fn scheme(
+    fields: &Fields,
+    peer: IpAddr,
+    door: DoorKind,
+    access: &Access,
+) -> &'static str {
+    let told = fields.get("x-forwarded-proto").filter(|_| access.trusted_proxies.trusts(peer));
+    match (door, told) {
+        (DoorKind::Tls, _) | (_, Some(b"https")) => "https",
+        _ => "http",
+    }
+}
+
+/// A browser's Origin is the scheme and Host that it came to, or one of the route's list (MCP
+/// transports, *Security Warning*: DNS rebinding). Without one it is no browser.
+pub(super) fn origin(
+    head: &RequestHead,
+    scheme: &str,
+    route: &Route,
+) -> Result<Option<Box<str>>, Denial> {
+    let mut origins = head.fields.get_all("origin");
+    let Some(origin) = origins.next() else { return Ok(None) };
+    let origin = std::str::from_utf8(origin).map_err(|_| Denial::Origin)?;
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let bare = |origin: &str| {
+        let origin = origin.to_ascii_lowercase();
+        origin.strip_suffix(default_port).map_or(origin.clone(), str::to_owned)
+    };
+    let listed = route.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
+    let own = bare(origin) == bare(&format!("{scheme}://{}", head.host));
+    let single = origins.next().is_none();
+    if single && (listed || own) { Ok(Some(origin.into())) } else { Err(Denial::Origin) }
+}
+
+/// The methods of an `mcp` route. `OPTIONS` is answered before this gate.
+pub(super) const fn method(method: Method) -> Result<(), Denial> {
+    match method {
+        Method::Get | Method::Post | Method::Delete => Ok(()),
+        _ => Err(Denial::Method),
+    }
+}
+
+/// A body is JSON in UTF-8, as it stands: what a policy can't read, it can't judge.
+pub(super) fn media_type(head: &RequestHead) -> Result<(), Denial> {
+    if head.method != Method::Post {
+        return Ok(());
+    }
+    let identity = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
+    let mut types = head.fields.get_all("content-type");
+    let json = types.next().is_some_and(is_json) && types.next().is_none();
+    let plain = head.fields.get_all("content-encoding").all(identity);
+    if json && plain { Ok(()) } else { Err(Denial::MediaType) }
+}
+
+fn is_json(value: &[u8]) -> bool {
+    let Ok(value) = std::str::from_utf8(value) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
+            charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    essence.eq_ignore_ascii_case("application/json") && parts.all(utf8)
+}
+
+/// Who a credential stands for. Absent was refused before; wrong never goes on as a stranger where
+/// strangers aren't let in.
+pub(super) fn identify(
+    credential: &Credential,
+    snapshot: &Snapshot,
+    route: &Route,
+) -> Result<Principal, Denial> {
+    match snapshot.consumers.find(&credential.digest, SystemTime::now) {
+        Standing::Known(consumer) if consumer.may_use(&route.name) => {
+            Ok(Principal::Consumer(consumer))
+        }
+        Standing::Known(_) => Err(Denial::KeyUnknown),
+        Standing::Expired => Err(Denial::KeyExpired),
+        Standing::Unknown => match route.unknown_keys {
+            UnknownKeys::Forward => Ok(Principal::Stranger),
+            UnknownKeys::Refuse => Err(Denial::KeyUnknown),
+        },
+    }
+}
+
+/// The address policy of the consumer.
+pub(super) fn consumer_address(principal: &Principal, client: IpAddr) -> Result<(), Denial> {
+    match principal.consumer() {
+        Some(consumer) if !consumer.nets.lets_in(client) => Err(Denial::Address),
+        _ => Ok(()),
+    }
+}

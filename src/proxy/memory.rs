@@ -1,0 +1,85 @@
+//! Memory for bodies that are read whole.
+
+use std::{ops::Deref, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::types::Denial;
+
+/// What all bodies together may take, in bytes. Without it, 256 connections of one address with
+/// 4 MiB each would be a gigabyte.
+const IN_ALL: usize = 64 * 1024 * 1024;
+
+/// A body up to this size isn't counted: the cap on connections bounds them.
+const FREE: usize = 16 * 1024;
+
+/// The unit of account, in bytes.
+const UNIT: usize = 4 * 1024;
+
+/// Memory for bodies that are read whole, shared by all.
+#[derive(Clone)]
+pub struct Memory(Arc<Semaphore>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(IN_ALL / UNIT)))
+    }
+}
+
+/// A body with the memory it was granted; returned by drop.
+pub(super) struct Held<T> {
+    value: T,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// A share of the memory that grows with a body.
+pub(super) struct Share<'m> {
+    memory: &'m Memory,
+    size: usize,
+    granted: Option<OwnedSemaphorePermit>,
+}
+
+impl Share<'_> {
+    /// Takes `more` bytes.
+    pub(super) fn grow(&mut self, more: usize) -> Result<(), Denial> {
+        let before = self.size.max(FREE);
+        self.size += more;
+        let units = u32::try_from((self.size.max(FREE) - before).div_ceil(UNIT));
+        let units = units.map_err(|_| Denial::BodyTooLarge)?;
+        let grant = Arc::clone(&self.memory.0).try_acquire_many_owned(units);
+        let grant = grant.map_err(|_| Denial::Overload)?;
+        match &mut self.granted {
+            Some(granted) => granted.merge(grant),
+            None => self.granted = Some(grant),
+        }
+        Ok(())
+    }
+
+    /// The body that it was grown for.
+    pub(super) fn hold<T>(self, value: T) -> Held<T> {
+        Held { value, _share: self.granted }
+    }
+}
+
+impl Held<Bytes> {
+    /// No body.
+    pub(super) const fn nothing() -> Self {
+        Self { value: Bytes::new(), _share: None }
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl Memory {
+    /// The share of one body, nothing yet.
+    pub(super) const fn share(&self) -> Share<'_> {
+        Share { memory: self, size: 0, granted: None }
+    }
+}

@@ -1,0 +1,147 @@
+//! What an exchange carries along: where it takes place, what became known of it, and how it ended.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    legacy::Told,
+    state::{Door, State},
+};
+use crate::{
+    mcp::Body,
+    observe::{LoggablePath, Outcome},
+    policy::Consumer,
+    snapshot::{Found, Route, Snapshot},
+    types::{Denial, Draining, KeyDigest, Method, Name, Path, RequestId},
+    wire::Framing,
+};
+
+/// Where an exchange takes place: what it can ask, and what it stands under.
+pub(super) struct Place<'s> {
+    pub(super) state: &'s State,
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) door: &'s Door,
+    pub(super) peer: IpAddr,
+    pub(super) draining: Draining,
+}
+
+/// What became known of a request. `None` means that it ended before that was known.
+pub(super) struct Known {
+    pub(super) id: RequestId,
+    pub(super) started: Instant,
+    pub(super) client: IpAddr,
+    pub(super) method: Method,
+    pub(super) path: LoggablePath,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) key: Option<KeyDigest>,
+    pub(super) consumer: Option<Arc<Consumer>>,
+    pub(super) call: Option<Body>,
+    /// Where it was sent.
+    pub(super) upstream: Option<Name>,
+    /// The open stream of the legacy transport that hears of this call.
+    pub(super) legacy: Option<Told>,
+    /// The browser origin, once it has passed its gate.
+    pub(super) origin: Option<Box<str>>,
+    /// The request was read to its end: the next one begins where the connection stands.
+    pub(super) in_step: bool,
+}
+
+/// Where a request goes and where it comes from.
+pub(super) struct Entered<'s, 'a> {
+    pub(super) path: Path<'a>,
+    pub(super) found: Found<'s, 'a>,
+    pub(super) client: IpAddr,
+    pub(super) scheme: &'static str,
+}
+
+/// Why an exchange went no further.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Refused.
+    Denied(Denial),
+    /// The client is gone; there is nobody to answer.
+    Gone,
+}
+
+/// What became of an exchange.
+pub(super) struct End {
+    pub(super) status: Option<u16>,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<&'static str>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) next: Next,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It carries another request.
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is reset. Its end is the end of the body, and a clean one would pass for the whole.
+    Reset,
+    /// It is closed after what the client still sends was read away, or a reset would overtake
+    /// the answer.
+    Linger,
+}
+
+impl Known {
+    /// A request that came, of which nothing is understood.
+    pub(super) fn arrived(place: &Place<'_>, method: Method, framing: Framing) -> Self {
+        Self {
+            id: RequestId::next(),
+            started: Instant::now(),
+            client: crate::types::canonical(place.peer),
+            method,
+            path: LoggablePath::none(),
+            route: None,
+            key: None,
+            consumer: None,
+            call: None,
+            upstream: None,
+            legacy: None,
+            origin: None,
+            in_step: matches!(framing, Framing::None),
+        }
+    }
+
+    /// The route is known, and with it what of the path may be shown.
+    pub(super) fn routed(&mut self, found: &Found<'_, '_>) {
+        self.path = LoggablePath::mcp(found.template, &found.rest);
+        self.route = Some(Arc::clone(found.route));
+    }
+}
+
+impl From<Denial> for Stopped {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<io::Error> for Stopped {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl End {
+    /// The client went before it was answered.
+    pub(super) const fn gone() -> Self {
+        Self {
+            status: None,
+            outcome: Outcome::ClientGone,
+            reason: None,
+            first_byte: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            next: Next::Close,
+        }
+    }
+}

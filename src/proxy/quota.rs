@@ -1,0 +1,102 @@
+//! Who pays for a call. A configured key has a bucket, a key that the upstream once accepted has
+//! one, and all others of an address share one, so that made-up keys can't make buckets.
+
+use std::{net::IpAddr, num::NonZeroU32};
+
+use super::state::State;
+use crate::{
+    mcp::{self, Body},
+    policy::{Charge, Lease, Principal},
+    snapshot::{Route, Snapshot},
+    types::{AddressGroup, Denial, KeyDigest, Method, Nanos},
+};
+
+/// Whose bucket is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Payer {
+    /// A consumer.
+    Consumer,
+    /// A stranger whose key the upstream accepted.
+    Proven,
+    /// Anyone else: the address.
+    Address(AddressGroup),
+}
+
+/// Before the body is read: an unproven key pays from its address's bucket for the asking, or a
+/// flood of guesses would cost us their bodies and the upstream their look-ups.
+pub(super) fn knock(
+    state: &State,
+    snapshot: &Snapshot,
+    (principal, route, key): (&Principal, &Route, &KeyDigest),
+    client: IpAddr,
+) -> Result<Payer, Denial> {
+    let Principal::Stranger = principal else { return Ok(Payer::Consumer) };
+    if state.limiter.is_proven(Charge::Key(&route.name, key)) {
+        return Ok(Payer::Proven);
+    }
+    let group = AddressGroup::from(client);
+    let quota = snapshot.limits.unproven_per_address;
+    state.limiter.charge_address(group, quota, (NonZeroU32::MIN, Nanos::now()))?;
+    Ok(Payer::Address(group))
+}
+
+/// After the body is read: the call is charged, a batch by its elements, `server/discover` to a
+/// bucket of its own.
+pub(super) fn charge(
+    state: &State,
+    snapshot: &Snapshot,
+    (payer, principal): (Payer, &Principal),
+    (route, key): (&Route, &KeyDigest),
+    body: Option<&Body>,
+) -> Result<(), Denial> {
+    let discovers = body.and_then(Body::single).is_some_and(|m| m.method == mcp::Method::Discover);
+    let at = (body.map_or(NonZeroU32::MIN, Body::cells), Nanos::now());
+    let own_quota = principal.consumer().and_then(|consumer| consumer.quota);
+    let quota = own_quota.or(route.quota);
+    let quota = if discovers { quota.map(|quota| quota.times(10)) } else { quota };
+    let bucket = match own_quota {
+        _ if discovers => Charge::Discover(&route.name, key),
+        Some(_) => Charge::Consumer(key),
+        None => Charge::Key(&route.name, key),
+    };
+    let charged = match (payer, quota) {
+        (Payer::Consumer, Some(quota)) => state.limiter.charge_configured(bucket, quota, at),
+        (Payer::Proven, Some(quota)) => state.limiter.charge_proven(bucket, quota, at),
+        (Payer::Address(group), _) => match NonZeroU32::new(at.0.get() - 1) {
+            // The first call was paid for at the door.
+            Some(more) => {
+                let quota = snapshot.limits.unproven_per_address;
+                state.limiter.charge_address(group, quota, (more, at.1))
+            }
+            None => Ok(()),
+        },
+        (_, None) => Ok(()),
+    };
+    charged.map_err(|denial| match denial {
+        Denial::Rate { retry_after } if discovers => Denial::DiscoverRate { retry_after },
+        other => other,
+    })
+}
+
+/// The slot of a stream, for requests whose answer is sure to stay open: a GET, and the
+/// `subscriptions/listen` that took its place in 2026-07-28.
+pub(super) fn stream(
+    state: &State,
+    route: &Route,
+    key: KeyDigest,
+    (method, body): (Method, Option<&Body>),
+) -> Result<Option<Lease>, Denial> {
+    let listens =
+        body.is_some_and(|b| b.messages().iter().any(|m| m.method == mcp::Method::Listen));
+    if method != Method::Get && !listens {
+        return Ok(None);
+    }
+    state.leases.open(&route.name, key, route.max_streams).map(Some)
+}
+
+/// The upstream answered 2xx: the key is real, and gets a bucket of its own.
+pub(super) fn prove(state: &State, principal: &Principal, route: &Route, key: &KeyDigest) {
+    if matches!(principal, Principal::Stranger) {
+        state.limiter.prove(Charge::Key(&route.name, key), Nanos::now());
+    }
+}

@@ -1,0 +1,53 @@
+//! What is noted of an exchange: once, at its end, from what is known and what became of it.
+
+use super::place::{End, Known, Place};
+use crate::{
+    mcp::Body,
+    observe::{Event, Outcome, Record},
+};
+
+/// The exchange has ended.
+pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End) {
+    let record = Record {
+        status: end.status,
+        outcome: end.outcome,
+        reason: end.reason,
+        first_byte: end.first_byte,
+        bytes_in: end.bytes_in,
+        bytes_out: end.bytes_out,
+        ..so_far(place, known, Event::Exchange)
+    };
+    place.state.metrics.record(&record);
+    place.state.log.record(&record);
+}
+
+/// A stream has opened; its end may be hours away.
+pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16) {
+    let record = Record { status: Some(status), ..so_far(place, known, Event::StreamOpened) };
+    place.state.log.record(&record);
+}
+
+fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
+    let message = known.call.as_ref().and_then(Body::single);
+    Record {
+        event,
+        request_id: known.id,
+        listener: place.door.name.clone(),
+        route: known.route.as_ref().map(|route| route.name.clone()),
+        consumer: known.consumer.as_ref().map(|consumer| consumer.name.clone()),
+        key: known.key.map(|key| place.state.fingerprints.fingerprint(&key)),
+        client: known.client,
+        method: known.method,
+        path: known.path.clone(),
+        status: None,
+        outcome: Outcome::Answered,
+        reason: None,
+        duration: known.started.elapsed(),
+        first_byte: None,
+        bytes_in: 0,
+        bytes_out: 0,
+        mcp_method: message.map(|message| message.method.as_str()),
+        tool: message.and_then(|message| message.tool.clone()),
+        upstream: known.upstream.clone(),
+    }
+}

@@ -1,0 +1,223 @@
+//! The answer comes back: its head at once, then each part as it comes. Nothing is buffered but
+//! the first event of a legacy stream, and small error bodies that could hold an injected key.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{
+    forward::Sent,
+    leak,
+    place::{End, Entered, Known, Next, Place, Stopped},
+    record, respond,
+    stream::{Coding, Events, Pump, Pumped},
+};
+use crate::{
+    observe::Outcome,
+    types::{Denial, Method},
+    wire::{
+        BodyDecoder, Connection, Decoded, Framing, RequestHead, Transport, end_head, write_field,
+        write_status_line,
+    },
+};
+
+/// Fields of the upstream that never go on. `wire` has dropped what is hop-by-hop already.
+const DROPPED: &[&str] = &[
+    // Ours to write, or not to.
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "referrer-policy",
+    "strict-transport-security",
+    // Tells an attacker what to look for.
+    "server",
+    "x-powered-by",
+    // Leads elsewhere, perhaps with a key in it.
+    "alt-svc",
+    "content-location",
+    "link",
+    "location",
+    "refresh",
+    // A browser's ambient rights have no place on an MCP route.
+    "set-cookie",
+];
+
+/// An error body that is read whole to look for an injected key, at most so large.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Brings the answer back.
+pub(super) async fn relay(
+    place: &mut Place<'_>,
+    client: &mut Connection<Transport>,
+    (head, entered): (&RequestHead, &Entered<'_, '_>),
+    mut sent: Sent,
+    known: &Known,
+) -> Result<End, Stopped> {
+    let status = sent.head.status.as_u16();
+    let error_body = match sent.injected && !sent.head.status.is_success() {
+        true => Some(without_key(place.snapshot.timeouts.upstream_first_byte, &mut sent).await?),
+        false => None,
+    };
+    let coding = match &error_body {
+        Some(body) => Coding::Length(u64::try_from(body.len()).unwrap_or(u64::MAX)),
+        None => coding(head, &sent),
+    };
+    let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
+    let is_stream = error_body.is_none() && is_event_stream(&sent) && coding != Coding::None;
+    let out = write_head(place, known, &sent, (coding, keeps, is_stream));
+    let first_byte = known.started.elapsed();
+    let events = if is_stream { open_stream(place, known, head, &mut sent) } else { None };
+    if events.is_some() {
+        record::stream_opened(place, known, status);
+    }
+    let body_bytes = sent.body_bytes;
+    let mut pump = Pump::new(place, client, (coding, out), events);
+    let pumped = match error_body {
+        Some(body) => pump.finish(body).await,
+        None => pump.run(entered, &mut sent).await,
+    };
+    if pumped == Pumped::UpstreamGone
+        && let Some(errors) = respond::last_words(known)
+    {
+        pump.end_with(&errors).await;
+    }
+    let bytes_out = pump.bytes_out();
+    if pumped == Pumped::Whole && sent.head.persistent {
+        sent.server.keep(sent.upstream);
+    }
+    Ok(End {
+        status: Some(status),
+        outcome: pumped.outcome(),
+        reason: (pumped == Pumped::UpstreamGone).then(|| Denial::UpstreamGone.face().reason),
+        first_byte: Some(first_byte),
+        bytes_in: body_bytes,
+        bytes_out,
+        next: match pumped {
+            Pumped::Whole if keeps => Next::Keep,
+            Pumped::UpstreamGone if coding == Coding::UntilClose => Next::Reset,
+            _ => Next::Close,
+        },
+    })
+}
+
+/// How the body goes on, given how it comes.
+fn coding(head: &RequestHead, sent: &Sent) -> Coding {
+    match sent.head.framing {
+        Framing::None => Coding::None,
+        // What the gateway says between events isn't in the upstream's length.
+        Framing::Length(length) if length == 0 || !is_event_stream(sent) => Coding::Length(length),
+        Framing::Length(_) | Framing::Chunked | Framing::UntilClose => match head.version {
+            crate::wire::Version::Http11 => Coding::Chunked,
+            crate::wire::Version::Http10 => Coding::UntilClose,
+        },
+    }
+}
+
+/// An event stream that can be read. Compressed, it is only bytes.
+fn is_event_stream(sent: &Sent) -> bool {
+    let essence = b"text/event-stream";
+    let kind = sent.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence))
+        && !sent.head.fields.contains("content-encoding")
+}
+
+/// Counts the stream as open. The answer to a POST holds a slot of the key too, once it is known to
+/// be a stream; it isn't refused any more, because the call has been done.
+fn open_stream(
+    place: &Place<'_>,
+    known: &Known,
+    head: &RequestHead,
+    sent: &mut Sent,
+) -> Option<Events> {
+    let route = known.route.as_ref()?;
+    if sent.lease.is_none() {
+        sent.lease = place.state.leases.open(&route.name, sent.key, u32::MAX).ok();
+    }
+    let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
+    let guard = place.state.metrics.stream_opened(&route.name, consumer);
+    Some(Events::new(guard, head.method == Method::Get))
+}
+
+fn write_head(
+    place: &Place<'_>,
+    known: &Known,
+    sent: &Sent,
+    (coding, keeps, is_stream): (Coding, bool, bool),
+) -> Vec<u8> {
+    let fields = &sent.head.fields;
+    let reflects = |value: &[u8]| sent.injected && leak::shows(value, sent.upstream_key.expose());
+    let mut out = Vec::with_capacity(512);
+    write_status_line(&mut out, sent.head.status);
+    for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
+        if !reflects(value) {
+            write_field(&mut out, name, value);
+        }
+    }
+    if is_stream {
+        // For the proxies between us and the client: nginx buffers without the first, and a CDN
+        // may compress without the second.
+        for (name, value) in
+            [("x-accel-buffering", "no"), ("cache-control", "no-cache, no-transform")]
+        {
+            if !fields.contains(name) {
+                write_field(&mut out, name, value.as_bytes());
+            }
+        }
+    }
+    respond::write_own_fields(&mut out, place.door.kind, known);
+    match coding {
+        Coding::Length(length) => {
+            write_field(&mut out, "content-length", length.to_string().as_bytes());
+        }
+        Coding::Chunked => write_field(&mut out, "transfer-encoding", b"chunked"),
+        Coding::UntilClose | Coding::None => {}
+    }
+    if !keeps {
+        write_field(&mut out, "connection", b"close");
+    }
+    end_head(&mut out);
+    out
+}
+
+/// Reads an error's body whole and masks the injected key, which the client must never see: Express
+/// says `Cannot GET /mcp/KEY/x`.
+async fn without_key(patience: Duration, sent: &mut Sent) -> Result<Bytes, Denial> {
+    let read = timeout(patience, read_small(sent)).await;
+    let body = read.map_err(|_| Denial::UpstreamSlow)?.ok_or(Denial::UpstreamBad)?;
+    Ok(leak::masked(&body, sent.upstream_key.expose()).into())
+}
+
+async fn read_small(sent: &mut Sent) -> Option<Vec<u8>> {
+    let mut decoder = BodyDecoder::new(sent.head.framing);
+    let mut body = Vec::new();
+    loop {
+        match decoder.decode(sent.upstream.buffer()).ok()? {
+            Decoded::Data(data) if body.len() + data.len() <= MAX_ERROR_BODY => {
+                body.extend_from_slice(&data);
+            }
+            Decoded::Data(_) => return None,
+            Decoded::Done => return Some(body),
+            Decoded::NeedMore => {
+                if sent.upstream.fill().await.ok()? == 0 {
+                    sent.head.persistent = false;
+                    return decoder.end_of_input().ok().map(|()| body);
+                }
+            }
+        }
+    }
+}
+
+impl Pumped {
+    const fn outcome(self) -> Outcome {
+        match self {
+            Self::Whole => Outcome::Answered,
+            Self::ClientGone => Outcome::ClientGone,
+            Self::UpstreamGone => Outcome::UpstreamGone,
+            Self::Cut => Outcome::Cut,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What the gateway says itself. Every refusal is rendered here and nowhere else.
+
+use http::StatusCode;
+
+use super::{
+    legacy,
+    place::{End, Known, Next, Place},
+    state::DoorKind,
+};
+use crate::{
+    mcp::{self, Body, Kind, RpcId},
+    observe::Outcome,
+    snapshot::{Refusals, Route},
+    types::{Denial, Method},
+    wire::{Connection, Framing, RequestHead, Transport, end_head, write_field, write_status_line},
+};
+
+/// An answer of our own: small and whole.
+pub(super) struct Answer {
+    status: StatusCode,
+    fields: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Answer {
+    /// A redirect. Never from an `mcp` path.
+    pub(super) fn moved(location: &str) -> Self {
+        Self {
+            status: StatusCode::PERMANENT_REDIRECT,
+            fields: vec![("location", location.to_owned())],
+            body: String::new(),
+        }
+    }
+
+    /// The answer to a browser's preflight; the origin has passed its gate, or there was none.
+    pub(super) fn preflight(head: &RequestHead, _route: &Route) -> Self {
+        let mut fields = vec![("allow", METHODS.to_owned())];
+        if head.fields.contains("origin") {
+            fields.push(("access-control-allow-methods", METHODS.to_owned()));
+            fields.push(("access-control-allow-headers", PREFLIGHT_HEADERS.to_owned()));
+            fields.push(("access-control-max-age", "600".to_owned()));
+        }
+        Self { status: StatusCode::NO_CONTENT, fields, body: String::new() }
+    }
+
+    /// A refusal that is told with its HTTP status.
+    fn denied(denial: Denial, body: String) -> Self {
+        let mut fields = refusal_fields(denial);
+        match denial {
+            Denial::Method => fields.push(("allow", METHODS.to_owned())),
+            // Without `resource_metadata`: a client that finds it would ask for OAuth.
+            Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
+                fields.push(("www-authenticate", "Bearer realm=\"portcullis\"".to_owned()));
+            }
+            _ => {}
+        }
+        Self { status: denial.face().status, fields, body }
+    }
+}
+
+/// The methods of an `mcp` route.
+const METHODS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// What an MCP client in a browser may send.
+const PREFLIGHT_HEADERS: &str = "authorization, content-type, accept, last-event-id, \
+    mcp-protocol-version, mcp-session-id, mcp-method, mcp-name";
+
+fn refusal_fields(denial: Denial) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
+    if let Some(seconds) = denial.retry_after_seconds() {
+        fields.push(("retry-after", seconds.to_string()));
+    }
+    fields
+}
+
+/// Refuses a request and says what becomes of its connection.
+pub(super) async fn refuse(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    known: &mut Known,
+    (head, denial): (&RequestHead, Denial),
+) -> End {
+    read_what_is_at_hand(client, head, known);
+    let answer = told_in_band(known, denial)
+        .unwrap_or_else(|| Answer::denied(denial, http_body(known, denial)));
+    let next = if closes(denial) || !known.in_step { Next::Linger } else { Next::Keep };
+    let mut end = write(place, client, known, (Some(head), answer, next)).await;
+    end.reason = Some(denial.face().reason);
+    if end.outcome == Outcome::Answered {
+        end.outcome = Outcome::Refused;
+    }
+    end
+}
+
+/// Refuses what never became a request; the connection closes.
+pub(super) async fn refuse_unread(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    known: &Known,
+    denial: Denial,
+) -> End {
+    let answer = Answer::denied(denial, http_body(known, denial));
+    let end = write(place, client, known, (None, answer, Next::Linger)).await;
+    End { reason: Some(denial.face().reason), outcome: Outcome::Refused, ..end }
+}
+
+/// Sends an answer that is no refusal.
+pub(super) async fn send(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    known: &Known,
+    (head, answer): (&RequestHead, Answer),
+) -> End {
+    let next = if known.in_step { Next::Keep } else { Next::Linger };
+    write(place, client, known, (Some(head), answer, next)).await
+}
+
+/// Whether the connection can't be trusted to be in step after this denial.
+const fn closes(denial: Denial) -> bool {
+    matches!(
+        denial,
+        Denial::Malformed(_)
+            | Denial::TargetTooLong
+            | Denial::HeadTooLarge
+            | Denial::BodyTooLarge
+            | Denial::Timeout
+            | Denial::Expectation
+    )
+}
+
+/// A small body that came with its head costs nothing more to read, and lets the refusal carry the
+/// request's id and the connection live on.
+fn read_what_is_at_hand(client: &mut Connection<Transport>, head: &RequestHead, known: &mut Known) {
+    let Framing::Length(length) = head.framing else { return };
+    let Ok(length) = usize::try_from(length) else { return };
+    if known.in_step || client.buffer().len() < length {
+        return;
+    }
+    let body = client.buffer().split_to(length);
+    known.in_step = true;
+    if head.method == Method::Post {
+        known.call = mcp::read(&body).ok();
+    }
+}
+
+/// The refusal as an answer that a session survives, where the table of refusals says so: 200 and
+/// an error by id, or on the legacy transport 202 and the error on the client's stream.
+fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
+    let in_band = known.route.as_ref().is_some_and(|route| route.refusals == Refusals::InBand);
+    if !in_band || !matches!(denial, Denial::Rate { .. }) {
+        return None;
+    }
+    let call = known.call.as_ref()?;
+    let waits = |message: &&mcp::Message| message.kind == Kind::Request;
+    if call.single().is_some_and(|m| !waits(&m) || m.method == mcp::Method::Initialize) {
+        return None;
+    }
+    let errors: Vec<String> =
+        call.messages().iter().filter(waits).map(|m| error_body(known, denial, &m.id)).collect();
+    if errors.is_empty() {
+        return None;
+    }
+    let fields = refusal_fields(denial);
+    if let Some(stream) = &known.legacy
+        && errors.iter().all(|error| stream.tell(legacy::event(error)))
+    {
+        return Some(Answer { status: StatusCode::ACCEPTED, fields, body: String::new() });
+    }
+    let body = match call {
+        Body::One(_) => errors.concat(),
+        Body::Batch(_) => format!("[{}]", errors.join(",")),
+    };
+    Some(Answer { status: StatusCode::OK, fields, body })
+}
+
+/// The errors for the calls of a stream that the upstream has left, one for each that waits.
+/// `None` where nobody does.
+pub(super) fn last_words(known: &Known) -> Option<Vec<String>> {
+    let waiting = known.call.as_ref()?.messages().iter().filter(|m| m.kind == Kind::Request);
+    let errors: Vec<_> =
+        waiting.map(|message| error_body(known, Denial::UpstreamGone, &message.id)).collect();
+    (!errors.is_empty()).then_some(errors)
+}
+
+/// The body of a refusal that is told with its status: with the id, where there is one call.
+fn http_body(known: &Known, denial: Denial) -> String {
+    let single = known.call.as_ref().and_then(Body::single);
+    error_body(known, denial, single.map_or(&RpcId::NULL, |message| &message.id))
+}
+
+fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
+    let face = denial.face();
+    // Missing, wrong and expired look alike from outside; the log has the word.
+    let reason = if face.status == StatusCode::UNAUTHORIZED { "unauthorized" } else { face.reason };
+    let wait = match denial {
+        Denial::Rate { retry_after } | Denial::DiscoverRate { retry_after } => {
+            format!(r#","retry_after_ms":{}"#, retry_after.as_millis())
+        }
+        _ => String::new(),
+    };
+    let data = format!(r#"{{"reason":"{reason}","request_id":"{}"{wait}}}"#, known.id);
+    mcp::error_response(id, face.code, &denial.text(), &data)
+}
+
+/// Writes an answer in one go.
+async fn write(
+    place: &Place<'_>,
+    client: &mut Connection<Transport>,
+    known: &Known,
+    (head, answer, next): (Option<&RequestHead>, Answer, Next),
+) -> End {
+    let persistent = head.is_some_and(|head| head.persistent) && !place.draining.has_begun();
+    let next = if next == Next::Keep && !persistent { Next::Close } else { next };
+    let mut out = Vec::with_capacity(512);
+    write_status_line(&mut out, answer.status);
+    for (name, value) in &answer.fields {
+        write_field(&mut out, name, value.as_bytes());
+    }
+    write_own_fields(&mut out, place.door.kind, known);
+    if answer.status != StatusCode::NO_CONTENT {
+        write_field(&mut out, "content-length", answer.body.len().to_string().as_bytes());
+    }
+    if next != Next::Keep {
+        write_field(&mut out, "connection", b"close");
+    }
+    end_head(&mut out);
+    if head.is_none_or(|head| head.method != Method::Head) {
+        out.extend_from_slice(answer.body.as_bytes());
+    }
+    let written = client.write_all(&out, place.snapshot.timeouts.write_stall).await;
+    End {
+        status: Some(answer.status.as_u16()),
+        outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
+        reason: None,
+        first_byte: Some(known.started.elapsed()),
+        bytes_in: 0,
+        bytes_out: u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
+        next: if written.is_ok() { next } else { Next::Close },
+    }
+}
+
+/// The fields that every answer on an `mcp` route carries, whoever it is from.
+pub(super) fn write_own_fields(out: &mut Vec<u8>, door: DoorKind, known: &Known) {
+    // A page that followed a link with a key in it would send the key on as its Referer.
+    write_field(out, "referrer-policy", b"no-referrer");
+    if door == DoorKind::Tls {
+        // Without subdomains: they are not ours to bind.
+        write_field(out, "strict-transport-security", b"max-age=63072000");
+    }
+    if let Some(origin) = &known.origin {
+        write_field(out, "access-control-allow-origin", origin.as_bytes());
+        write_field(out, "access-control-expose-headers", EXPOSED.as_bytes());
+        write_field(out, "vary", b"origin");
+    }
+}
+
+/// What an MCP client in a browser has to read.
+const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, retry-after, www-authenticate";

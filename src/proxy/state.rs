@@ -1,0 +1,76 @@
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use super::{legacy::LegacyStreams, memory::Memory};
+use crate::{
+    observe::{LogSink, Metrics},
+    policy::{Leases, Limiter},
+    snapshot::Snapshot,
+    types::{FingerprintKey, Name},
+    upstream::Server,
+};
+
+/// What all exchanges share: the running configuration, and beside it what survives a change of it.
+pub struct State {
+    /// The configuration. Loaded once per exchange and kept to its end.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Rate buckets.
+    pub limiter: Arc<Limiter>,
+    /// Open streams by key.
+    pub leases: Leases,
+    /// Upstreams with the connections that this worker keeps to them.
+    pub servers: HashMap<Name, Arc<Server>>,
+    /// Bodies held in memory.
+    pub memory: Memory,
+    /// Open streams of the legacy transport, where refusals are told.
+    pub legacy: LegacyStreams,
+    /// The salt of fingerprints.
+    pub fingerprints: Arc<FingerprintKey>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where lines go.
+    pub log: LogSink,
+}
+
+impl State {
+    /// The same for one more worker: all is shared but the kept connections, each of which belongs
+    /// to the runtime that opened it.
+    pub fn for_worker(&self) -> Self {
+        let own =
+            |(name, server): (&Name, &Arc<Server>)| (name.clone(), Arc::new(server.for_worker()));
+        Self {
+            snapshot: Arc::clone(&self.snapshot),
+            limiter: Arc::clone(&self.limiter),
+            leases: self.leases.clone(),
+            servers: self.servers.iter().map(own).collect(),
+            memory: self.memory.clone(),
+            legacy: self.legacy.clone(),
+            fingerprints: Arc::clone(&self.fingerprints),
+            metrics: self.metrics.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+/// The listener that a connection came through.
+pub struct Door {
+    /// Its name.
+    pub name: Name,
+    /// What it speaks.
+    pub kind: DoorKind,
+}
+
+/// What a door speaks once a connection is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoorKind {
+    /// HTTP in clear.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
+    /// HTTP in clear, answered with a redirect to this port.
+    Redirect {
+        /// The TLS listener's port.
+        port: u16,
+    },
+}

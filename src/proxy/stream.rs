@@ -1,0 +1,341 @@
+//! The pump: each part of an answer goes to the client as it comes, and between two events of a
+//! silent stream a comment keeps the hops awake.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{
+    endpoint,
+    forward::{Sent, gone},
+    legacy::{self, Listening},
+    place::{Entered, Place},
+};
+use crate::{
+    mcp::{EventScan, FirstEvent, Replaced, Step, replace_data},
+    observe::StreamGuard,
+    wire::{BodyDecoder, Connection, Decoded, LAST_CHUNK, Transport, write_chunk},
+};
+
+/// A comment line and the empty line that ends no event (WHATWG HTML 9.2.6).
+const COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// How the body goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Its length is known.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// Until the connection closes: HTTP/1.0.
+    UntilClose,
+    /// There is none.
+    None,
+}
+
+/// Brings one body to the client.
+pub(super) struct Pump<'p, 's, 'c> {
+    place: &'p mut Place<'s>,
+    client: &'c mut Connection<Transport>,
+    coding: Coding,
+    /// Bytes for the next write: the head first.
+    out: Vec<u8>,
+    events: Option<Events>,
+    bytes_out: u64,
+}
+
+/// What is followed of an event stream.
+pub(super) struct Events {
+    guard: StreamGuard,
+    scan: EventScan,
+    first: First,
+    listening: Option<Listening>,
+}
+
+/// Where a stream is that could be one of the legacy transport.
+enum First {
+    /// Its first event is still to come.
+    Awaited(FirstEvent),
+    /// It has come, or isn't waited for.
+    Passed,
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// All of it went to the client.
+    Whole,
+    /// The client left.
+    ClientGone,
+    /// The upstream left in the middle, or sent what can't be passed on.
+    UpstreamGone,
+    /// The drain's grace was over; the client read a clean end.
+    Cut,
+}
+
+/// What happened while waiting.
+enum Woken {
+    Filled,
+    UpstreamEnded,
+    /// It was reset: not even a body without a length ends so.
+    UpstreamReset,
+    ClientGone,
+    Told(String),
+    Silence,
+    Cut,
+}
+
+impl Events {
+    /// An event stream that was just opened; `could_be_legacy` where it answers a GET.
+    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool) -> Self {
+        let first = match could_be_legacy {
+            true => First::Awaited(FirstEvent::default()),
+            false => First::Passed,
+        };
+        Self { guard, scan: EventScan::default(), first, listening: None }
+    }
+
+    /// Follows bytes that go to the client.
+    fn follow(&mut self, bytes: &[u8]) {
+        let before = self.scan.events();
+        self.scan.feed(bytes);
+        for _ in before..self.scan.events() {
+            self.guard.event();
+        }
+    }
+
+    /// Whether something of our own may be put between two events now.
+    fn may_speak(&self) -> bool {
+        let holding = matches!(&self.first, First::Awaited(first) if first.holds());
+        self.scan.between_events() && !holding
+    }
+}
+
+impl<'p, 's, 'c> Pump<'p, 's, 'c> {
+    /// A pump whose first write begins with the head.
+    pub(super) fn new(
+        place: &'p mut Place<'s>,
+        client: &'c mut Connection<Transport>,
+        (coding, head): (Coding, Vec<u8>),
+        events: Option<Events>,
+    ) -> Self {
+        Self { place, client, coding, out: head, events, bytes_out: 0 }
+    }
+
+    /// Bytes of the body that were sent.
+    pub(super) const fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Sends a body that is whole already.
+    pub(super) async fn finish(&mut self, body: Bytes) -> Pumped {
+        self.put(&body);
+        self.end();
+        if self.flush().await { Pumped::Whole } else { Pumped::ClientGone }
+    }
+
+    /// Ends a stream that the upstream has left: with an error for each call that waits on it, where
+    /// the client can't resume it and no event is torn.
+    pub(super) async fn end_with(&mut self, errors: &[String]) {
+        if self.events.as_ref().is_some_and(|events| events.may_speak() && !events.scan.has_ids()) {
+            for error in errors {
+                self.put(legacy::event(error).as_bytes());
+            }
+            self.end();
+            self.flush().await;
+        }
+    }
+
+    /// Runs until either side ends.
+    pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent) -> Pumped {
+        let mut decoder = BodyDecoder::new(sent.head.framing);
+        let silence = self.patience();
+        // Most answers are at hand whole and never wait.
+        let mut timer = None;
+        loop {
+            let taken = self.take_all(&mut decoder, entered, sent);
+            if !self.flush().await {
+                return Pumped::ClientGone;
+            }
+            match taken {
+                Taken::Done => return Pumped::Whole,
+                Taken::Unreadable => return Pumped::UpstreamGone,
+                Taken::All => {}
+            }
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep(silence)));
+            match self.wait(&mut sent.upstream, timer).await {
+                Woken::Filled => restart(timer, silence),
+                Woken::Told(event) => self.put(event.as_bytes()),
+                Woken::Silence if self.events.is_some() => {
+                    if self.events.as_ref().is_some_and(Events::may_speak) {
+                        self.put(COMMENT);
+                    }
+                    restart(timer, silence);
+                }
+                Woken::Silence => return Pumped::UpstreamGone,
+                Woken::ClientGone => return Pumped::ClientGone,
+                Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
+                    sent.head.persistent = false;
+                    self.end();
+                    return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
+                }
+                Woken::UpstreamEnded | Woken::UpstreamReset => return Pumped::UpstreamGone,
+                Woken::Cut => {
+                    self.end();
+                    return if self.flush().await { Pumped::Cut } else { Pumped::ClientGone };
+                }
+            }
+        }
+    }
+
+    /// On an event stream, silence is answered with a comment; on any other body it means that the
+    /// upstream hangs.
+    fn patience(&self) -> Duration {
+        let timeouts = &self.place.snapshot.timeouts;
+        match self.events {
+            Some(_) => timeouts.keep_alive_comment,
+            None => timeouts.upstream_first_byte,
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        upstream: &mut Connection<Transport>,
+        timer: &mut Pin<Box<Sleep>>,
+    ) -> Woken {
+        let may_speak = self.events.as_ref().is_some_and(Events::may_speak);
+        let listening = self.events.as_mut().and_then(|events| events.listening.as_mut());
+        let told = async {
+            match listening {
+                Some(listening) if may_speak => listening.events.recv().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            filled = upstream.fill() => match filled {
+                Ok(0) => Woken::UpstreamEnded,
+                Err(_) => Woken::UpstreamReset,
+                Ok(_) => Woken::Filled,
+            },
+            () = gone(self.client) => Woken::ClientGone,
+            Some(event) = told => Woken::Told(event),
+            () = timer.as_mut() => Woken::Silence,
+            () = self.place.draining.cut() => Woken::Cut,
+        }
+    }
+
+    /// Takes what is at hand of the body.
+    fn take_all(
+        &mut self,
+        decoder: &mut BodyDecoder,
+        entered: &Entered<'_, '_>,
+        sent: &mut Sent,
+    ) -> Taken {
+        loop {
+            match decoder.decode(sent.upstream.buffer()) {
+                Ok(Decoded::Data(data)) => {
+                    if !self.take(data, entered, sent) {
+                        return Taken::Unreadable;
+                    }
+                }
+                Ok(Decoded::NeedMore) => return Taken::All,
+                Ok(Decoded::Done) => {
+                    self.end();
+                    return Taken::Done;
+                }
+                Err(_) => return Taken::Unreadable,
+            }
+        }
+    }
+
+    /// Takes one part of the body. `false` where it can't go on.
+    fn take(&mut self, mut data: Bytes, entered: &Entered<'_, '_>, sent: &Sent) -> bool {
+        while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
+            let (step, used) = first.feed(&data);
+            let rest = data.split_off(used);
+            match step {
+                Step::Hold => return true,
+                Step::Pass(bytes) => self.put(&bytes),
+                Step::TooLong => return false,
+                Step::First(event) => match self.announce(&event, entered, sent) {
+                    Some(event) => self.put(&event),
+                    None => return false,
+                },
+            }
+            data = rest;
+            if data.is_empty() {
+                return true;
+            }
+        }
+        self.put(&data);
+        true
+    }
+
+    /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
+    /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
+    fn announce(
+        &mut self,
+        event: &[u8],
+        entered: &Entered<'_, '_>,
+        sent: &Sent,
+    ) -> Option<Vec<u8>> {
+        let events = self.events.as_mut()?;
+        events.first = First::Passed;
+        let listening = self.place.state.legacy.open(&entered.found.route.name, sent.key)?;
+        let keys = (sent.key_shown.expose(), sent.upstream_key.expose());
+        let replaced = replace_data(event, |announced| {
+            endpoint::public(announced, entered, keys, |query| listening.with_token(query))
+        });
+        match replaced {
+            Replaced::With(event) => {
+                events.listening = Some(listening);
+                Some(event)
+            }
+            Replaced::NotEndpoint => Some(event.to_vec()),
+            Replaced::Unreadable => None,
+        }
+    }
+
+    /// Puts a part of the body into the next write.
+    fn put(&mut self, data: &[u8]) {
+        if let Some(events) = &mut self.events {
+            events.follow(data);
+        }
+        self.bytes_out += u64::try_from(data.len()).unwrap_or(u64::MAX);
+        match self.coding {
+            Coding::Chunked => write_chunk(&mut self.out, data),
+            _ => self.out.extend_from_slice(data),
+        }
+    }
+
+    /// Puts the end of the body into the next write.
+    fn end(&mut self) {
+        if self.coding == Coding::Chunked {
+            self.out.extend_from_slice(LAST_CHUNK);
+        }
+    }
+
+    /// Writes what was put. `false` where the client is gone or takes nothing for too long.
+    async fn flush(&mut self) -> bool {
+        // Taken, not cleared: an idle stream holds no buffer.
+        let out = std::mem::take(&mut self.out);
+        let stall = self.place.snapshot.timeouts.write_stall;
+        out.is_empty() || self.client.write_all(&out, stall).await.is_ok()
+    }
+}
+
+/// What was taken of a body.
+enum Taken {
+    /// All that is at hand.
+    All,
+    /// All of it.
+    Done,
+    /// What comes isn't a body.
+    Unreadable,
+}
+
+fn restart(timer: &mut Pin<Box<Sleep>>, silence: Duration) {
+    timer.as_mut().reset(Instant::now() + silence);
+}
