@@ -6,7 +6,7 @@
 //! | floor | room | what it is for |
 //! |---|---|---|
 //! | 6 | `cli` | arguments become one subcommand; exit codes |
-//! | 5 | `gateway`, `demo` | the assembly: bind, run, drain; the only part that knows all others |
+//! | 5 | [`gateway`], [`demo`] | the assembly: bind, run, drain; the only part that knows all others |
 //! | 4 | [`host`] | pingora-core: services, signals, the sockets' hand-over |
 //! | 4 | [`edge`] | a connection before it is HTTP: firewall, caps, TLS |
 //! | 4 | [`proxy`] | an exchange: head, admission, forwarding, relay, record |
@@ -23,7 +23,9 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod edge;
+pub mod gateway;
 pub mod host;
 pub mod mcp;
 pub mod observe;

@@ -1,4 +1,60 @@
 //! Arguments become one subcommand, and what it returns an exit code.
 
 pub mod check;
+mod demo;
 pub mod key;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// A hardened streaming gateway for MCP traffic.
+#[derive(Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM, then drain and exit 0.
+    Run {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration: every problem at once, with its place and how to mend it.
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Run the whole thing on loopback, before an embedded MCP server.
+    Demo,
+    /// Make a key for a consumer.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// A new key, shown once, and the consumer block to paste.
+    New {
+        /// The consumer's name.
+        name: String,
+    },
+}
+
+/// Runs what the arguments ask for. Wrong arguments end the process with a usage message and 2.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check::run(&config),
+        Command::Demo => demo::run(),
+        Command::Key { command: KeyCommand::New { name } } => key::new(&name),
+    }
+}

@@ -1,0 +1,120 @@
+use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{
+    boot::{self, BootError},
+    crew::Crew,
+};
+use crate::{
+    edge::{self, Caps, Handshakes, Ticket},
+    host::{Socket, accept_all},
+    observe::HandshakeOutcome,
+    proxy::{self, Door, DoorKind, State},
+    snapshot::{Listener, ListenerKind},
+    types::{Draining, Name},
+    wire::Transport,
+};
+
+/// A bound listener, and what a connection passes before it is HTTP.
+pub(super) struct Entrance {
+    configured: SocketAddr,
+    socket: std::net::TcpListener,
+    way: Arc<Way>,
+}
+
+struct Way {
+    door: Arc<Door>,
+    tls: Option<Arc<ServerConfig>>,
+    caps: Caps,
+    handshakes: Arc<Handshakes>,
+}
+
+impl Entrance {
+    pub(super) fn bind(
+        listener: &Listener,
+        caps: &Caps,
+        handshakes: &Arc<Handshakes>,
+    ) -> Result<Self, BootError> {
+        let (kind, tls) = match &listener.kind {
+            ListenerKind::Plain => (DoorKind::Plain, None),
+            ListenerKind::Redirect { port } => (DoorKind::Redirect { port: *port }, None),
+            ListenerKind::Tls(certificates) => {
+                let failed =
+                    |source| BootError::Tls { listener: listener.name.to_string(), source };
+                (DoorKind::Tls, Some(edge::server_config(certificates).map_err(failed)?))
+            }
+        };
+        let socket = boot::bind(listener.name.as_str(), listener.address)?;
+        let door = Arc::new(Door { name: listener.name.clone(), kind });
+        let way = Way { door, tls, caps: caps.clone(), handshakes: Arc::clone(handshakes) };
+        Ok(Self { configured: listener.address, socket, way: Arc::new(way) })
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.way.door.name
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, BootError> {
+        self.socket.local_addr().map_err(BootError::Socket)
+    }
+
+    pub(super) fn socket(&self) -> Socket {
+        Socket { address: self.configured.to_string(), descriptor: self.socket.as_raw_fd() }
+    }
+
+    /// Accepts until the drain begins.
+    pub(super) async fn serve(self, crew: Arc<Crew>, state: Arc<State>, draining: Draining) {
+        let listener = match TcpListener::from_std(self.socket) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "a listener can't be served"),
+        };
+        let held = draining.clone();
+        let take = |socket: TcpStream, peer: SocketAddr| {
+            let way = &self.way;
+            // Before anything is spawned or read: a refused peer costs an accept and a close.
+            let ticket = match way.caps.let_in(peer.ip(), &state.snapshot.load().access.nets) {
+                Ok(ticket) => ticket,
+                Err(outcome) => return state.metrics.connection_refused(&way.door.name, outcome),
+            };
+            // The socket leaves the runtime that accepted it, for the one that will serve it.
+            let Ok(socket) = socket.into_std() else { return };
+            let (way, draining) = (Arc::clone(way), draining.clone());
+            crew.take(|state| way.pass(state, (socket, peer), ticket, draining));
+        };
+        accept_all(listener, held, take).await;
+    }
+}
+
+impl Way {
+    /// One connection, from the socket to its end.
+    async fn pass(
+        self: Arc<Self>,
+        state: Arc<State>,
+        (socket, peer): (std::net::TcpStream, SocketAddr),
+        _ticket: Ticket,
+        mut draining: Draining,
+    ) {
+        let _open = state.metrics.connection_opened(&self.door.name);
+        // Events are small and must not wait for more of them.
+        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        if socket.set_nodelay(true).is_err() {
+            return;
+        }
+        let transport = match &self.tls {
+            None => Transport::Plain(socket),
+            Some(tls) => {
+                let accepted = tokio::select! {
+                    accepted = self.handshakes.accept(tls, socket) => accepted,
+                    () = draining.begun() => return,
+                };
+                let outcome = accepted.as_ref().err().copied().unwrap_or(HandshakeOutcome::Ok);
+                state.metrics.handshake(&self.door.name, outcome);
+                let Ok(transport) = accepted else { return };
+                transport
+            }
+        };
+        proxy::serve(state, Arc::clone(&self.door), peer, transport, draining).await;
+    }
+}

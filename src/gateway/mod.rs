@@ -1,0 +1,178 @@
+//! The assembly, and the only part that knows all others: bind, run, drain. `main` and the tests
+//! start the same one.
+
+mod boot;
+mod crew;
+mod entrance;
+mod salt;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+pub use boot::BootError;
+use crew::Muster;
+use entrance::Entrance;
+use tokio::net::TcpListener;
+
+pub use crate::host::Stop;
+use crate::{
+    admin::{self, Readiness, Stage},
+    edge::{Caps, Handshakes},
+    host::{self, Service, Socket, Task},
+    observe::{LogSink, Metrics},
+    policy::{Leases, Limiter, LimiterSizes},
+    proxy::{LegacyStreams, Memory, State},
+    snapshot::{ListenerKind, Snapshot},
+    types::{Drain, Draining, Name},
+    upstream::Server,
+};
+
+/// A gateway whose sockets are bound and which serves nobody yet.
+pub struct Gateway {
+    state: State,
+    entrances: Vec<Entrance>,
+    admin: Option<std::net::TcpListener>,
+    readiness: Readiness,
+    addresses: Vec<(Name, SocketAddr)>,
+}
+
+/// Buckets for keys that the upstream accepted, and for addresses with keys that it didn't:
+/// about a megabyte each.
+const BUCKETS: usize = 64 * 1024;
+
+impl Gateway {
+    /// Binds every socket and prepares what exchanges share. Asks no upstream anything.
+    ///
+    /// # Errors
+    /// Where a socket can't be bound or the state directory can't be used; each error says how to
+    /// mend it.
+    pub fn bind(snapshot: Snapshot, log: LogSink) -> Result<Self, BootError> {
+        let metrics = Metrics::new(&log);
+        let fingerprints = salt::fingerprint_key(snapshot.state_dir.as_deref())?;
+        let limits = &snapshot.limits;
+        let caps = Caps::new(limits.connections, limits.connections_per_address);
+        let handshakes = Arc::new(Handshakes::new(limits.handshakes, snapshot.timeouts.handshake));
+        let mut entrances = Vec::new();
+        for listener in &snapshot.listeners {
+            entrances.push(Entrance::bind(listener, &caps, &handshakes)?);
+            if let ListenerKind::Tls(certificates) = &listener.kind {
+                for certificate in certificates {
+                    metrics.certificate(&listener.name, &certificate.label, certificate.expires_at);
+                }
+            }
+        }
+        let admin = snapshot.admin.map(|address| boot::bind("admin", address)).transpose()?;
+        let mut addresses = Vec::new();
+        for entrance in &entrances {
+            addresses.push((entrance.name().clone(), entrance.address()?));
+        }
+        if let (Some(socket), Some(name)) = (&admin, Name::parse("admin")) {
+            addresses.push((name, socket.local_addr().map_err(BootError::Socket)?));
+        }
+        metrics.config_loaded();
+        let state = State {
+            limiter: Arc::new(Limiter::new(sizes(&snapshot))),
+            leases: Leases::default(),
+            servers: servers(&snapshot),
+            memory: Memory::default(),
+            legacy: LegacyStreams::default(),
+            fingerprints: Arc::new(fingerprints),
+            metrics,
+            log,
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        };
+        Ok(Self { state, entrances, admin, readiness: Readiness::default(), addresses })
+    }
+
+    /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
+    pub fn addresses(&self) -> &[(Name, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Serves until `stop`, drains, and returns. At once when nothing is open.
+    pub fn run(self, stop: Stop) {
+        for (listener, address) in &self.addresses {
+            tracing::info!(%listener, %address, "listening");
+        }
+        if self.state.snapshot.load().state_dir.is_none() {
+            tracing::info!("no [state]: nothing is kept over a restart");
+        }
+        let grace = self.state.snapshot.load().timeouts.shutdown;
+        let log = self.state.log.clone();
+        let (drain, draining) = Drain::new();
+        let readiness = self.readiness.clone();
+        let services = self.services(draining);
+        host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
+        log.flush();
+    }
+
+    fn services(self, draining: Draining) -> Vec<Service> {
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (muster, mut services) = Muster::call(&self.state, workers);
+        let sockets = self.entrances.iter().map(Entrance::socket).collect();
+        let (metrics, readiness) = (self.state.metrics.clone(), self.readiness.clone());
+        let front = front(self.state, self.entrances, muster, (self.readiness, draining));
+        services.push(service("front", sockets, Box::pin(front)));
+        if let Some(socket) = self.admin {
+            let task = Box::pin(plane(socket, metrics, readiness));
+            services.push(service("admin", Vec::new(), task));
+        }
+        services
+    }
+}
+
+fn service(name: &'static str, sockets: Vec<Socket>, task: Task) -> Service {
+    Service { name, sockets, task: Mutex::new(Some(task)) }
+}
+
+/// Accepts on every listener and gives connections to the workers. It ends when no listener accepts
+/// any more; connections live on.
+async fn front(
+    state: State,
+    entrances: Vec<Entrance>,
+    muster: Muster,
+    (readiness, draining): (Readiness, Draining),
+) {
+    for server in state.servers.values() {
+        let server = Arc::clone(server);
+        tokio::spawn(async move { server.keep_names_fresh().await });
+    }
+    let (crew, state) = (Arc::new(muster.gather().await), Arc::new(state));
+    let mut accepting = tokio::task::JoinSet::new();
+    for entrance in entrances {
+        accepting.spawn(entrance.serve(Arc::clone(&crew), Arc::clone(&state), draining.clone()));
+    }
+    drop(draining);
+    readiness.set(Stage::Ready);
+    while accepting.join_next().await.is_some() {}
+}
+
+/// The admin plane answers until the process ends, so that a drain can be watched.
+async fn plane(socket: std::net::TcpListener, metrics: Metrics, readiness: Readiness) {
+    match TcpListener::from_std(socket) {
+        Ok(listener) => admin::serve(listener, metrics, readiness, std::future::pending()).await,
+        Err(error) => tracing::error!(%error, "the admin address can't be served"),
+    }
+}
+
+fn servers(snapshot: &Snapshot) -> HashMap<Name, Arc<Server>> {
+    let upstreams = snapshot.routes.iter().map(|route| &route.upstream);
+    upstreams
+        .map(|upstream| (upstream.name.clone(), Arc::new(Server::new(Arc::clone(upstream)))))
+        .collect()
+}
+
+/// A consumer has a bucket for each route and one for `server/discover`; four times the room makes
+/// a full set unlikely beyond notice.
+fn sizes(snapshot: &Snapshot) -> LimiterSizes {
+    let (consumers, routes) = (snapshot.consumers.iter().count(), snapshot.routes.iter().count());
+    LimiterSizes {
+        configured: 4 * consumers * (2 * routes + 1),
+        proven: BUCKETS,
+        addresses: BUCKETS,
+    }
+}
