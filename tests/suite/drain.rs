@@ -1,0 +1,64 @@
+//! The end: nothing new, what is under way may finish, streams get their grace.
+
+use std::time::Duration;
+
+use crate::harness::{Call, Key, Setup, Upstream, tool_call};
+
+fn target() -> String {
+    format!("/api/mcp/{}", Key::new().encoded())
+}
+
+#[tokio::test]
+async fn an_idle_gateway_ends_at_once_whoever_is_connected() {
+    let mut upstream = Upstream::start().await;
+    let mut gateway = Setup::new(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&target(), &tool_call(1))).await;
+    upstream.answer("{}").await;
+    client.answer().await;
+    let stopping = gateway.begin_to_stop();
+    client.is_closed().await;
+    assert!(stopping.ended() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_call_under_way_finishes_and_its_connection_closes() {
+    let mut upstream = Upstream::start().await;
+    let mut gateway = Setup::new(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&target(), &tool_call(1))).await;
+    let request = upstream.next().await;
+    let ready = gateway.admin("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    let stopping = gateway.begin_to_stop();
+    while !gateway.admin("/readyz").contains("draining") {
+        tokio::task::yield_now().await;
+    }
+    while tokio::net::TcpStream::connect(gateway.address("http")).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    request.respond(200, &[], "{}").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.closes()), (200, true));
+    assert!(stopping.ended() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_open_stream_gets_its_grace_and_a_clean_end() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[timeouts]\nshutdown = \"300ms\"");
+    let mut gateway = setup.start();
+    let mut client = gateway.client().await;
+    client.send(&Call::get(&target())).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    let mut events = client.stream().await;
+    stream.event("message", "{}").await;
+    events.next_event().await.unwrap();
+    let stopping = gateway.begin_to_stop();
+    stream.event("message", "{}").await;
+    assert!(events.next_event().await.is_some(), "events pass during the grace");
+    assert!(events.next_event().await.is_none());
+    assert!(events.ended_whole());
+    let took = stopping.ended();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
+}

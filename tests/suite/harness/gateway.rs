@@ -1,0 +1,399 @@
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant, SystemTime},
+};
+
+use portcullis::{
+    config::{self, Surroundings},
+    gateway::{self, Stop},
+    observe::LogSink,
+    wire::Transport,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::oneshot,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    Answer, Call, Client, Key, PATIENCE, Upstream, sinks, sinks::Received, upstream::Record, within,
+};
+
+/// The host that clients ask for unless they say otherwise.
+pub(crate) const HOST: &str = "gateway.test";
+
+/// A host of its own for the calls that prove that nothing else passed.
+const MARKER_HOST: &str = "marker.test";
+
+/// How long a drain may take where nothing is open.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a gateway is to be. Without more it has one listener in clear, `http`, and one route, `mcp`,
+/// that forwards every key as Postiz has it.
+pub(crate) struct Setup {
+    dir: TempDir,
+    upstream: SocketAddr,
+    record: Arc<Record>,
+    listeners: String,
+    routes: Option<String>,
+    route_lines: String,
+    more: String,
+    secrets: HashMap<String, String>,
+    authority: Option<CertificateDer<'static>>,
+    /// Keys that the upstream must never see.
+    client_keys: Vec<String>,
+    /// Keys that no client must ever see.
+    upstream_keys: Vec<String>,
+    marker: Key,
+}
+
+impl Setup {
+    pub(crate) fn new(upstream: &Upstream) -> Self {
+        Self {
+            dir: TempDir::new().unwrap(),
+            upstream: upstream.address(),
+            record: upstream.record(),
+            listeners: "[[listeners]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\n".to_owned(),
+            routes: None,
+            route_lines: String::new(),
+            more: String::new(),
+            secrets: HashMap::new(),
+            authority: None,
+            client_keys: Vec::new(),
+            upstream_keys: Vec::new(),
+            marker: Key::new(),
+        }
+    }
+
+    /// Adds lines to the route `mcp`.
+    pub(crate) fn route(mut self, lines: &str) -> Self {
+        self.route_lines.push_str(lines);
+        self.route_lines.push('\n');
+        self
+    }
+
+    /// Puts routes in the place of `mcp`. Their upstream is `postiz`, which takes `/api` off.
+    pub(crate) fn routes(mut self, text: &str) -> Self {
+        self.routes = Some(text.to_owned());
+        self
+    }
+
+    /// Adds other sections.
+    pub(crate) fn also(mut self, text: &str) -> Self {
+        self.more.push_str(text);
+        self.more.push('\n');
+        self
+    }
+
+    /// Adds a TLS listener, `https`, with a certificate of [`HOST`].
+    pub(crate) fn tls(mut self) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (cert_file, key_file) =
+            (self.dir.path().join("cert.pem"), self.dir.path().join("key.pem"));
+        std::fs::write(cert_file, certificate.pem()).unwrap();
+        std::fs::write(key_file, key.serialize_pem()).unwrap();
+        self.authority = Some(certificate.der().clone());
+        self.listeners.push_str(
+            "[[listeners]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\n\
+             tls = { certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }] }\n",
+        );
+        self
+    }
+
+    /// Adds a redirect listener, `redirect`, to the TLS listener.
+    pub(crate) fn redirect(mut self) -> Self {
+        self.listeners.push_str(
+            "[[listeners]]\nname = \"redirect\"\naddress = \"127.0.0.1:0\"\nredirect = \"https\"\n",
+        );
+        self
+    }
+
+    /// Adds a consumer whose own key goes on.
+    pub(crate) fn consumer(self, name: &str, key: &Key, lines: &str) -> Self {
+        let sha256 = key.sha256();
+        let head = format!("[[consumers]]\nname = \"{name}\"\nkey_sha256 = \"{sha256}\"\n");
+        self.also(&(head + lines))
+    }
+
+    /// Adds a consumer for whom another key is injected. Its own must not go upstream, and the
+    /// other must not come down.
+    pub(crate) fn injected(mut self, name: &str, key: &Key, upstream: &Key, lines: &str) -> Self {
+        let variable = format!("KEY_OF_{}", self.secrets.len());
+        self.secrets.insert(variable.clone(), upstream.text().to_owned());
+        self.client_keys.push(key.text().to_owned());
+        self.upstream_keys.push(upstream.text().to_owned());
+        self.consumer(name, key, &format!("upstream_key = \"env:{variable}\"\n{lines}"))
+    }
+
+    fn text(&self) -> String {
+        let route = format!(
+            "[[routes]]\nname = \"mcp\"\nkind = \"mcp\"\nupstream = \"postiz\"\n\
+             paths = [\"/api/mcp/{{key}}\", \"/api/mcp\", \"/api/sse/{{key}}\", \"/api/message/{{key}}\"]\n\
+             {}{}",
+            // Told or not, it has to stand once.
+            if self.route_lines.contains("unknown_keys") {
+                ""
+            } else {
+                "unknown_keys = \"forward\"\n"
+            },
+            self.route_lines
+        );
+        format!(
+            "{}[admin]\naddress = \"127.0.0.1:0\"\n\
+             [upstreams.postiz]\nendpoints = [\"http://{}\"]\nstrip_prefix = \"/api\"\n\
+             {}\n[[routes]]\nname = \"marker\"\nhosts = [\"{MARKER_HOST}\"]\n\
+             paths = [\"/api/marker\"]\nupstream = \"postiz\"\n\
+             [[consumers]]\nname = \"marker\"\nroutes = [\"marker\"]\nkey_sha256 = \"{}\"\n{}",
+            self.listeners,
+            self.upstream,
+            self.routes.as_ref().unwrap_or(&route),
+            self.marker.sha256(),
+            self.more,
+        )
+    }
+
+    /// Compiles, binds and runs.
+    pub(crate) fn start(self) -> Gateway {
+        let text = self.text();
+        let environment = |name: &str| self.secrets.get(name).map(Into::into);
+        let around = Surroundings {
+            base_dir: self.dir.path(),
+            environment: &environment,
+            now: SystemTime::now(),
+        };
+        let loaded = config::compile_text(&text, around);
+        let problems = config::render(&loaded.problems, &text, "suite", false);
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{problems}"));
+        let log = LogSink::memory();
+        let bound = gateway::Gateway::bind(snapshot, log.clone()).unwrap();
+        let addresses = bound.addresses().iter();
+        let addresses = addresses.map(|(name, address)| (name.to_string(), *address)).collect();
+        let (stop, told) = oneshot::channel();
+        let (ending, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            bound.run(Stop::Told(told));
+            let _ = ending.send(());
+        });
+        Gateway {
+            running: Some(Running { stop, ended, thread }),
+            addresses,
+            log,
+            received: Arc::default(),
+            setup: self,
+        }
+    }
+}
+
+/// A gateway that runs. Its drop is the last test of every scenario.
+pub(crate) struct Gateway {
+    running: Option<Running>,
+    addresses: HashMap<String, SocketAddr>,
+    log: LogSink,
+    received: Arc<Received>,
+    setup: Setup,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    ended: mpsc::Receiver<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Where a listener is.
+    pub(crate) fn address(&self, listener: &str) -> SocketAddr {
+        self.addresses[listener]
+    }
+
+    /// A connection to the listener in clear.
+    pub(crate) async fn client(&self) -> Client {
+        self.client_of("http", Ipv4Addr::LOCALHOST).await
+    }
+
+    /// A connection to a listener in clear from an address of the loopback net.
+    pub(crate) async fn client_of(&self, listener: &str, from: Ipv4Addr) -> Client {
+        let socket = self.socket(listener, from).await;
+        Client::new(Transport::Plain(socket), Arc::clone(&self.received))
+    }
+
+    /// A connection over TLS that has been shaken hands on.
+    pub(crate) async fn tls_client(&self) -> Client {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.setup.authority.clone().expect("a TLS listener")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
+        let name = ServerName::try_from(HOST).unwrap();
+        let connect = TlsConnector::from(Arc::new(config)).connect(name, socket);
+        let tls = within("a TLS handshake", connect).await.unwrap();
+        Client::new(Transport::Tls(Box::new(tls.into())), Arc::clone(&self.received))
+    }
+
+    /// A bare socket to a listener.
+    pub(crate) async fn socket(&self, listener: &str, from: Ipv4Addr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((IpAddr::V4(from), 0))).unwrap();
+        let connect = socket.connect(self.address(listener));
+        within("a connection to the gateway", connect).await.unwrap()
+    }
+
+    /// Asks on a connection of its own. For what the gateway answers itself.
+    pub(crate) async fn ask(&self, call: &Call) -> Answer {
+        self.client().await.ask(call).await
+    }
+
+    /// A call that always passes, and its target upstream.
+    pub(super) fn marker(&self) -> (Call, &'static str) {
+        let call = Call::get("/api/marker").host(MARKER_HOST).bearer(&self.setup.marker);
+        (call, "/marker")
+    }
+
+    /// The lines of the log so far.
+    pub(crate) fn log(&self) -> Vec<serde_json::Value> {
+        let text = self.log.contents();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits for a line of the log: an exchange is noted a moment after its answer was sent.
+    pub(crate) async fn logged(
+        &self,
+        what: &str,
+        line: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let find = async {
+            loop {
+                if let Some(line) = self.log().into_iter().find(&line) {
+                    return line;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        within(&format!("a line of the log: {what}"), find).await
+    }
+
+    /// The sum of a metric's series that have all these labels, each written `name="value"`.
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.admin("/metrics");
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits for a metric to reach a value: counts move a moment after the answer was sent.
+    pub(crate) async fn metric_becomes(&self, name: &str, labels: &[&str], value: f64) {
+        let reach = async {
+            while (self.metric(name, labels) - value).abs() > f64::EPSILON {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(&format!("{name} {labels:?} becomes {value}"), reach).await;
+    }
+
+    /// What the admin address answers, head and body.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let mut socket = std::net::TcpStream::connect(self.addresses["admin"]).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let host = self.addresses["admin"];
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Begins the drain. What is asked of the gateway later than that is up to the test.
+    pub(crate) fn begin_to_stop(&mut self) -> Stopping {
+        let running = self.running.take().expect("it runs");
+        let _ = running.stop.send(());
+        Stopping { ended: running.ended, thread: running.thread, begun: Instant::now() }
+    }
+
+    /// Everything that must not be. Asked while the gateway still runs.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let patient = Instant::now();
+        for gauge in ["portcullis_connections_open", "portcullis_streams_open"] {
+            while self.metric(gauge, &[]) != 0.0 {
+                if patient.elapsed() > PATIENCE {
+                    faults.push(format!("{gauge} stays at {}", self.metric(gauge, &[])));
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        for path in ["/metrics", "/readyz", "/nothing"] {
+            faults.extend(sinks::canary("an admin answer", self.admin(path).as_bytes()));
+        }
+        let masked = self.metric("portcullis_redactions_total", &[]);
+        if masked != 0.0 {
+            faults.push(format!("the second net caught something {masked} times"));
+        }
+        faults
+    }
+
+    fn leaks(&self) -> Vec<String> {
+        let mut faults: Vec<String> =
+            sinks::canary("the log", self.log.contents().as_bytes()).into_iter().collect();
+        faults.extend(self.received.faults(&self.setup.upstream_keys));
+        let sent = self.setup.record.bytes();
+        for key in &self.setup.client_keys {
+            faults.extend(sinks::found("what the upstream received", &sent, key));
+        }
+        faults
+    }
+}
+
+/// A gateway that drains.
+pub(crate) struct Stopping {
+    ended: mpsc::Receiver<()>,
+    thread: std::thread::JoinHandle<()>,
+    begun: Instant,
+}
+
+impl Stopping {
+    /// Waits for its end, and says how long the drain took.
+    pub(crate) fn ended(self) -> Duration {
+        self.ended.recv_timeout(PATIENCE).expect("the gateway ends");
+        let took = self.begun.elapsed();
+        self.thread.join().expect("the gateway doesn't panic");
+        took
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let failing = std::thread::panicking();
+        let running = self.running.is_some();
+        let mut faults = if failing || !running { Vec::new() } else { self.faults() };
+        if running {
+            let stopping = self.begin_to_stop();
+            if failing {
+                return;
+            }
+            let took = stopping.ended();
+            if took > DRAIN {
+                faults.push(format!("an idle drain took {took:?}"));
+            }
+        }
+        if !failing {
+            faults.extend(self.leaks());
+            assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Rates, streams and sizes.
+
+use crate::harness::{Call, Gateway, Key, Setup, Upstream, call_with_id, tool_call};
+
+fn path(key: &Key) -> String {
+    format!("/api/mcp/{}", key.encoded())
+}
+
+/// Passes one call, so that the upstream has accepted the key and it has a bucket of its own.
+async fn prove(gateway: &Gateway, upstream: &mut Upstream, key: &Key) {
+    gateway.pass(upstream, &Call::post(&path(key), &tool_call(0))).await;
+}
+
+#[tokio::test]
+async fn one_bucket_serves_every_form_of_one_key() {
+    let mut upstream = Upstream::start().await;
+    let (key, other) = (Key::new(), Key::new());
+    let setup = Setup::new(&upstream).route("rate = \"2/day\"").consumer("one", &key, "");
+    let gateway = setup.consumer("two", &other, "").start();
+    gateway.pass(&mut upstream, &Call::post(&path(&key), &tool_call(1))).await;
+    gateway.pass(&mut upstream, &Call::post("/api/mcp", &tool_call(2)).bearer(&key)).await;
+    for call in [
+        Call::post(&path(&key), &tool_call(3)),
+        Call::post("/api/mcp", &tool_call(3)).bearer(&key),
+        Call::post("/api/mcp", &tool_call(3)).field("authorization", key.text()),
+        Call::post(&format!("/API/Mcp/{}", key.encoded()), &tool_call(3)),
+    ] {
+        gateway.ask(&call).await.refused(200, "rate");
+    }
+    gateway.pass(&mut upstream, &Call::post(&path(&other), &tool_call(4))).await;
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_refused_call_is_told_by_its_id_and_when_to_come_back() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"1/min\"").consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    let answer = gateway.ask(&Call::post(&path(&key), &tool_call(7))).await;
+    let json = answer.refused(200, "rate").json();
+    assert_eq!(json["id"], 7);
+    let seconds: u64 = answer.field("retry-after").unwrap().parse().unwrap();
+    assert!((59..=60).contains(&seconds));
+    let wait = json["error"]["data"]["retry_after_ms"].as_u64().unwrap();
+    assert!(wait <= 60_000 && wait > (seconds - 1) * 1000);
+    let text = json["error"]["message"].as_str().unwrap();
+    assert_eq!(text, format!("The rate limit of this key is reached. Retry in {seconds} s."));
+    assert!(!answer.closes(), "the client goes on with this connection");
+}
+
+#[tokio::test]
+async fn what_has_no_answer_to_read_is_told_with_429() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"1/day\"").consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    for call in [
+        Call::post(&path(&key), notification),
+        Call::post(&path(&key), &call_with_id(1, "initialize")),
+        Call::get(&path(&key)),
+        Call::new("DELETE", &path(&key)),
+    ] {
+        let answer = gateway.ask(&call).await;
+        assert!(answer.refused(429, "rate").field("retry-after").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_route_may_want_refusals_with_their_status() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let setup = Setup::new(&upstream).route("rate = \"1/day\"\nrefusals = \"http\"");
+    let gateway = setup.consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    let answer = gateway.ask(&Call::post(&path(&key), &tool_call(7))).await;
+    assert_eq!(answer.refused(429, "rate").json()["id"], 7);
+}
+
+#[tokio::test]
+async fn a_batch_is_charged_by_its_elements_and_refused_whole() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"3/day\"").consumer("one", &key, "").start();
+    let batch = format!("[{},{}]", tool_call(1), call_with_id(2, "ping"));
+    gateway.pass(&mut upstream, &Call::post(&path(&key), &batch)).await;
+    let answer = gateway.ask(&Call::post(&path(&key), &batch)).await;
+    assert_eq!(answer.status, 200);
+    let errors = answer.json();
+    let ids: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["id"]).collect();
+    assert_eq!(ids, [1, 2]);
+    upstream.saw_nothing(&gateway).await;
+    gateway.pass(&mut upstream, &Call::post(&path(&key), &tool_call(3))).await;
+}
+
+#[tokio::test]
+async fn discovery_of_the_server_has_ten_times_the_rate_and_never_answers_429() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"1/day\"").consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    let discover = Call::post(&path(&key), &call_with_id(1, "server/discover"));
+    for _ in 0..10 {
+        gateway.pass(&mut upstream, &discover).await;
+    }
+    assert!(gateway.ask(&discover).await.refused(503, "rate").field("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_consumers_rate_takes_the_place_of_the_routes_and_spans_routes() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let routes = r#"
+        [[routes]]
+        name = "a"
+        paths = ["/api/a/{key}"]
+        upstream = "postiz"
+        rate = "1/day"
+        [[routes]]
+        name = "b"
+        paths = ["/api/b/{key}"]
+        upstream = "postiz"
+    "#;
+    let setup = Setup::new(&upstream).routes(routes);
+    let gateway = setup.consumer("one", &key, "rate = \"2/day\"\n").start();
+    let call = |route: &str| Call::post(&format!("/api/{route}/{}", key.encoded()), &tool_call(1));
+    gateway.pass(&mut upstream, &call("a")).await;
+    gateway.pass(&mut upstream, &call("a")).await;
+    gateway.ask(&call("b")).await.refused(200, "rate");
+}
+
+#[tokio::test]
+async fn made_up_keys_share_the_bucket_of_their_address_until_the_upstream_accepts_one() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"2/day\"");
+    let gateway = setup.start();
+    let good = Key::new();
+    prove(&gateway, &mut upstream, &good).await;
+    let client = gateway.client();
+    let mut client = client.await;
+    client.send(&Call::post(&path(&Key::new()), &tool_call(1))).await;
+    upstream.next().await.respond(401, &[], "no").await;
+    assert_eq!(client.answer().await.status, 401);
+    let third = gateway.ask(&Call::post(&path(&Key::new()), &tool_call(1))).await;
+    assert_eq!(third.reason(), "rate", "the address has tried twice");
+    gateway.pass(&mut upstream, &Call::post(&path(&good), &tool_call(2))).await;
+}
+
+#[tokio::test]
+async fn a_key_has_so_many_streams_and_gets_one_back_when_a_client_leaves() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("max_streams = 1").start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    client.send(&Call::get(&path(&key))).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    let events = client.stream().await;
+    let refused = gateway.ask(&Call::get(&path(&key))).await;
+    assert_eq!(refused.refused(429, "streams").field("retry-after"), Some("10"));
+    drop(events);
+    stream.is_abandoned().await;
+    gateway.metric_becomes("portcullis_streams_open", &[], 0.0).await;
+    gateway.pass(&mut upstream, &Call::get(&path(&key))).await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_routes_size_is_refused_by_its_length_and_by_its_chunks() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("max_body = \"1KiB\"").start();
+    let key = Key::new();
+    let long = Call::post(&path(&key), &format!("\"{}\"", "x".repeat(2000)));
+    assert!(gateway.ask(&long).await.refused(413, "body_too_large").closes());
+    let mut client = gateway.client().await;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: gateway.test\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n",
+        path(&key)
+    );
+    client.raw(head).await;
+    for _ in 0..3 {
+        client.raw(format!("200\r\n{}\r\n", "x".repeat(512))).await;
+    }
+    client.answer().await.refused(413, "body_too_large");
+    upstream.saw_nothing(&gateway).await;
+}

@@ -1,0 +1,30 @@
+//! Scenarios: each boots the same assembly as `main`, holds both ends of it, and proves one rule
+//! through the whole of it. The files stand in the order in which to read them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: a failure may panic"
+)]
+
+mod harness;
+
+mod smoke;
+
+mod routing;
+mod strict;
+
+mod addresses;
+mod credentials;
+mod limits;
+
+mod forwarding;
+mod legacy;
+mod streaming;
+mod upstreams;
+
+mod drain;
+mod process;
+mod timeouts;
+mod tls;
