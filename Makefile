@@ -1,0 +1,69 @@
+# `make demo` and `make test` are the two commands that matter. Each installs what it lacks on
+# Debian and Ubuntu, and says what is missing elsewhere. A Rust toolchain has to be there.
+
+SHELL         := bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint audit bench build-tools test-tools bench-tools
+
+# Debian keeps nginx and haproxy where only root looks.
+export PATH := $(PATH):/usr/sbin
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# The development profile: a release build takes several times as long and shows nothing more.
+demo: build-tools ## Build, and run the whole thing on loopback.
+	@cargo build
+	@exec target/debug/portcullis demo
+
+test: test-tools lint ## Run every check: lints, unit tests, suite, real clients, documentation.
+	@if command -v cargo-nextest >/dev/null; then cargo nextest run; else cargo test --lib --bins --tests; fi
+	@cargo test --doc
+
+lint: build-tools ## Check format, lints, documentation links and dependencies.
+	@cargo fmt --check
+	@cargo clippy --all-targets -- -D warnings
+	@RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
+
+# Apart from the tests: it needs the network, and its answer changes without a change of ours.
+audit: ## Compare the dependencies with the advisory database (needs cargo-deny).
+	@cargo deny check advisories
+
+bench: bench-tools ## Measure beside nginx and HAProxy in one run.
+	@cargo bench --bench peers
+
+# $(call install,TEST,PACKAGES,SERVICES): apt where the test fails. Debian starts a packaged service
+# at once; nobody who runs tests asked for a web server on port 80, so it is stopped again.
+define install
+@$(1) >/dev/null 2>&1 || { \
+	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	{ command -v apt-get && command -v "$${root:-true}"; } >/dev/null || { \
+		echo 'Missing: $(2) (Debian packages). Without apt-get and root they have to be installed by hand.' >&2; exit 1; }; \
+	echo 'Installing $(2)'; \
+	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	$$apt update && $$apt install --yes --no-install-recommends $(2) >/dev/null; \
+	for service in $(3); do $$root service $$service stop >/dev/null 2>&1 || true; done; }
+endef
+
+# zlib-ng, which pingora-core builds, needs cmake; it and aws-lc need a C compiler.
+build-tools:
+	@command -v cargo >/dev/null || { echo 'Missing: cargo. Install Rust from https://rustup.rs, then try again.' >&2; exit 1; }
+	$(call install,command -v cmake,cmake)
+	$(call install,command -v cc,build-essential)
+
+# promtool comes with prometheus. A fresh Debian has python3 without what makes a venv. The clients'
+# own script installs the official MCP clients, where their lists have changed.
+test-tools: build-tools
+	$(call install,command -v curl,curl)
+	$(call install,command -v nginx,nginx,nginx)
+	$(call install,command -v promtool,prometheus,prometheus prometheus-node-exporter)
+	$(call install,command -v npm,nodejs npm)
+	$(call install,python3 -c 'import ensurepip',python3-venv)
+	@for script in $(wildcard tests/clients/install.sh); do sh "$$script"; done
+
+bench-tools: build-tools
+	$(call install,command -v nginx,nginx,nginx)
+	$(call install,command -v haproxy,haproxy,haproxy)
