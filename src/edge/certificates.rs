@@ -87,3 +87,94 @@ impl fmt::Debug for ByName {
         f.write_str("ByName(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{NamedGroup, pki_types::ServerName};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::types::Name;
+
+    fn certificate(names: &[&str]) -> (Certificate, rustls::pki_types::CertificateDer<'static>) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
+        let der = made.cert.der().clone();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let certificate = Certificate {
+            label: Name::parse("test").unwrap(),
+            names: names.into_iter().map(Into::into).collect(),
+            expires_at: 0,
+            key: Arc::new(CertifiedKey::new(vec![der.clone()], key)),
+        };
+        (certificate, der)
+    }
+
+    struct Shaken {
+        group: NamedGroup,
+        alpn: Vec<u8>,
+        certificate: rustls::pki_types::CertificateDer<'static>,
+    }
+
+    /// A handshake of a client that trusts both certificates and asks for a name of either.
+    async fn shake(
+        version: &'static rustls::SupportedProtocolVersion,
+        asks_for: &'static str,
+    ) -> Option<Shaken> {
+        let (first, first_der) = certificate(&["first.test", "other.test"]);
+        let (second, second_der) = certificate(&["second.test", "*.wild.test"]);
+        let server = server_config(&[first, second]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates([first_der, second_der]);
+        let mut client = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let name = ServerName::try_from(asks_for).unwrap();
+        let (accepted, connected) = tokio::join!(
+            TlsAcceptor::from(server).accept(far),
+            TlsConnector::from(Arc::new(client)).connect(name, near),
+        );
+        accepted.ok()?;
+        let connected = connected.ok()?;
+        let (_, session) = connected.get_ref();
+        Some(Shaken {
+            group: session.negotiated_key_exchange_group()?.name(),
+            alpn: session.alpn_protocol()?.to_vec(),
+            certificate: session.peer_certificates()?.first()?.clone(),
+        })
+    }
+
+    #[tokio::test]
+    async fn the_post_quantum_group_comes_first_and_only_http_1_is_agreed_on() {
+        let modern = shake(&rustls::version::TLS13, "first.test").await.unwrap();
+        assert_eq!(
+            (modern.group, modern.alpn.as_slice()),
+            (NamedGroup::X25519MLKEM768, &b"http/1.1"[..])
+        );
+        let older = shake(&rustls::version::TLS12, "first.test").await.unwrap();
+        assert_eq!(older.group, NamedGroup::X25519, "TLS 1.2 has no hybrid group");
+    }
+
+    #[tokio::test]
+    async fn the_certificate_is_chosen_by_the_name_that_is_asked_for() {
+        for name in ["first.test", "other.test", "second.test", "a.wild.test"] {
+            let shaken = shake(&rustls::version::TLS13, name).await;
+            // The client checks the name, so an answer means that the right one was shown.
+            assert!(shaken.is_some_and(|shaken| !shaken.certificate.is_empty()), "{name}");
+        }
+        assert!(shake(&rustls::version::TLS13, "a.b.wild.test").await.is_none(), "one label alone");
+    }
+
+    #[test]
+    fn without_a_match_the_first_certificate_is_shown() {
+        let (first, _) = certificate(&["first.test"]);
+        let by_name = ByName::new(std::slice::from_ref(&first));
+        assert!(by_name.find("nobody.test").is_none());
+        assert!(by_name.first.is_some_and(|key| Arc::ptr_eq(&key, &first.key)));
+    }
+}
