@@ -98,6 +98,7 @@ impl Gateway {
         for (listener, address) in &self.addresses {
             tracing::info!(%listener, %address, "listening");
         }
+        warn_of_descriptors(self.state.snapshot.load().limits.connections);
         if self.state.snapshot.load().state_dir.is_none() {
             tracing::info!("no [state]: nothing is kept over a restart");
         }
@@ -122,6 +123,20 @@ impl Gateway {
             services.push(service("admin", Vec::new(), task));
         }
         services
+    }
+}
+
+/// A connection takes a descriptor on either side. Without enough, accepting would fail under load
+/// where the cap on connections should have refused.
+fn warn_of_descriptors(connections: usize) {
+    let descriptors = host::raise_descriptor_limit();
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2);
+    if descriptors < wanted {
+        tracing::warn!(
+            descriptors,
+            wanted,
+            "too few file descriptors for limits.connections; raise LimitNOFILE or lower the cap"
+        );
     }
 }
 

@@ -2,9 +2,11 @@
 //! listening sockets. Accepting, TLS and HTTP are ours, and so are signals and the drain.
 
 mod accepting;
+mod descriptors;
 mod server;
 mod stop;
 
 pub use accepting::accept_all;
+pub use descriptors::raise_descriptor_limit;
 pub use server::{Service, Socket, Task, run};
 pub use stop::Stop;
