@@ -12,6 +12,7 @@ const MAX_HELD: usize = 16 * 1024;
 pub struct FirstEvent {
     held: Vec<u8>,
     scan: EventScan,
+    strict: bool,
 }
 
 /// What the first bytes of a stream turned out to be.
@@ -28,6 +29,11 @@ pub enum Step {
 }
 
 impl FirstEvent {
+    /// One that lets no event go before it is whole, whatever it calls itself.
+    pub fn strict() -> Self {
+        Self { strict: true, ..Self::default() }
+    }
+
     /// Whether bytes of an event wait for the rest of it.
     pub fn holds(&self) -> bool {
         !self.held.is_empty()
@@ -40,10 +46,17 @@ impl FirstEvent {
             self.held.push(*byte);
             self.scan.feed(std::slice::from_ref(byte));
             if self.scan.events() > 0 {
-                return (Step::First(std::mem::take(&mut self.held)), index + 1);
+                let held = std::mem::take(&mut self.held);
+                if self.strict && !says_anything(&held) {
+                    // A `retry:` alone dispatches nothing: the first event is still to come.
+                    self.scan = EventScan::default();
+                    return (Step::Pass(held), index + 1);
+                }
+                return (Step::First(held), index + 1);
             }
         }
-        let step = if self.names_another() || self.held.len() > MAX_HELD && !self.names_endpoint() {
+        let goes_on = self.names_another() || self.held.len() > MAX_HELD && !self.names_endpoint();
+        let step = if goes_on && !self.strict {
             Step::First(std::mem::take(&mut self.held))
         } else if self.held.len() > MAX_HELD {
             Step::TooLong
@@ -77,6 +90,13 @@ impl FirstEvent {
     }
 }
 
+/// Whether an event has data, without which it is never dispatched, or a name.
+fn says_anything(event: &[u8]) -> bool {
+    let text = String::from_utf8(event.to_vec()).unwrap_or_else(|_| "data".to_owned());
+    let mut lines = text.split(['\n', '\r']).map(|line| line.trim_start_matches('\u{feff}'));
+    lines.any(|line| line.starts_with("data") || line.starts_with("event"))
+}
+
 /// The value of a field line, if it is of that field (WHATWG HTML 9.2.6).
 fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let value = line.strip_prefix(name)?.strip_prefix(':')?;
@@ -87,6 +107,8 @@ fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
 /// on as it is.
 pub fn replace_data(event: &[u8], replace: impl FnOnce(&str) -> Option<String>) -> Replaced {
     let Ok(text) = std::str::from_utf8(event) else { return Replaced::NotEndpoint };
+    // A byte order mark before the first line is no part of it.
+    let text = text.trim_start_matches('\u{feff}');
     let lines = || text.split(['\n', '\r']);
     if lines().filter_map(|line| field(line, "event")).next_back() != Some("endpoint") {
         return Replaced::NotEndpoint;

@@ -5,19 +5,39 @@
 //! what is known or ends the exchange; none of them writes, logs or counts. What a head alone can be
 //! refused for (framing, sizes, time) is refused in `wire` before it is a request at all.
 
+use bytes::Bytes;
+
 use super::{
     body::read_whole,
     credential, gates,
     memory::Held,
-    permit::{Admission, Permit},
     place::{Entered, Known, Place, Stopped},
     quota,
 };
 use crate::{
     mcp,
-    types::{Denial, Method, Path},
+    policy::{Lease, Principal},
+    types::{Credential, Denial, Method, Path},
     wire::{Connection, RequestHead, Transport},
 };
+
+/// Proof that the page was read to its end. Nobody outside this file can make one, and `forward` asks
+/// for it.
+pub(super) struct Permit(());
+
+/// An exchange that may go upstream.
+pub(super) struct Admission {
+    /// The proof.
+    pub(super) permit: Permit,
+    /// The key that was presented.
+    pub(super) credential: Credential,
+    /// Who that is.
+    pub(super) principal: Principal,
+    /// The body, whole; empty where the method has none.
+    pub(super) body: Held<Bytes>,
+    /// The slot of the stream that will open, where one will.
+    pub(super) lease: Option<Lease>,
+}
 
 /// The first half of the page: the head alone, before anyone is asked who they are.
 pub(super) fn enter<'s, 'a>(
@@ -32,7 +52,7 @@ pub(super) fn enter<'s, 'a>(
     // One reading of the path. What is ambiguous is refused here and never cleaned, so that every
     // gate below, the log and the upstream see the same path.
     let path = Path::read(head.target()).map_err(Denial::Malformed)?;
-    gates::discovery(&path)?;
+    gates::discovery(head.method, &path)?;
     let found = place.snapshot.routes.find(head.host.name(), &path)?;
     known.routed(&found);
     // The address before the credential: who may not come from there isn't told if a key is right.
@@ -61,9 +81,9 @@ pub(super) async fn admit(
     let principal = gates::identify(&credential, snapshot, route)?;
     known.consumer = principal.consumer().cloned();
     gates::consumer_address(&principal, entered.client)?;
+    known.legacy = state.legacy.find(entered.path.query(), &route.name, &credential.digest);
     let asks = (&principal, route, &credential.digest);
     let payer = quota::knock(state, snapshot, asks, entered.client)?;
-    known.legacy = state.legacy.find(entered.path.query(), &route.name, &credential.digest);
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.
@@ -80,5 +100,5 @@ pub(super) async fn admit(
     quota::charge(state, snapshot, (payer, &principal), asks, known.call.as_ref())?;
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, route, credential.digest, opens)?;
-    Ok(Admission { permit: Permit::granted(), credential, principal, body, lease })
+    Ok(Admission { permit: Permit(()), credential, principal, body, lease })
 }

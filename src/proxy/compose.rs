@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{legacy, permit::Admission, place::Entered};
+use super::{admit::Admission, legacy, place::Entered};
 use crate::{
     policy::Principal,
     snapshot::HostHeader,
@@ -22,6 +22,11 @@ const DROPPED: &[&str] = &[
     "x-forwarded-proto",
     "x-forwarded-server",
     "x-real-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "true-client-ip",
     // Compression holds events back, and a reflected key could be measured through it.
     "accept-encoding",

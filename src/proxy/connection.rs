@@ -26,6 +26,8 @@ pub async fn serve(
         let (limits, timeouts) = bounds(&snapshot, first);
         first = false;
         let next = tokio::select! {
+            // A request that has come is answered, drain or not.
+            biased;
             next = next_request_head(&mut client, limits, timeouts) => next,
             () = draining.begun() => Ok(NextHead::Closed),
         };

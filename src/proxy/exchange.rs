@@ -52,7 +52,7 @@ async fn answer(
     }
     let entered = admit::enter(place, head, known)?;
     if head.method == Method::Options {
-        let answer = Answer::preflight(head, entered.found.route);
+        let answer = Answer::preflight(head);
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
     let admission = admit::admit(place, head, &entered, client, known).await?;

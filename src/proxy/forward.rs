@@ -10,8 +10,8 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::{
+    admit::{Admission, Permit},
     compose::{self, UpstreamPath},
-    permit::{Admission, Permit},
     place::{Entered, Place, Stopped},
     quota,
 };
@@ -28,7 +28,7 @@ use crate::{
 /// How large an upstream's head may be. Larger than a client's: frameworks are talkative.
 const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024, fields: 256 };
 
-/// A pipelining client may send so much ahead before its bytes are left in the socket.
+/// A pipelining client may send so much ahead.
 const SENT_AHEAD_BYTES: usize = 16 * 1024;
 
 /// An answer whose head has come.
@@ -127,6 +127,7 @@ impl Asked<'_, '_, '_> {
     ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
         let patience = self.place.snapshot.timeouts.upstream_first_byte;
         let wanted = (&self.server.upstream.name, self.method, patience);
+        let mut draining = self.place.draining.clone();
         let asked = async {
             let connect = self.place.snapshot.timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
@@ -150,6 +151,7 @@ impl Asked<'_, '_, '_> {
             answer = asked => answer.map_err(Stopped::Denied),
             // Its going is the upstream's to know at once: the connection is dropped with us.
             () = gone(self.client) => Err(Stopped::Gone),
+            () = draining.cut() => Err(Denial::Overload.into()),
         }
     }
 }
@@ -182,11 +184,12 @@ async fn head_of_answer(
     timeout(patience, read).await.unwrap_or(Err(Denial::UpstreamSlow))
 }
 
-/// Waits until the client is gone. What it sends ahead is kept, up to a bound.
+/// Waits until the client is gone. What it sends ahead is kept, up to a bound; beyond it the client
+/// counts as gone, because its going could no longer be seen.
 pub(super) async fn gone(client: &mut Connection<Transport>) {
     loop {
         if client.buffer().len() >= SENT_AHEAD_BYTES {
-            return std::future::pending().await;
+            return;
         }
         if matches!(client.fill().await, Ok(0) | Err(_)) {
             return;

@@ -13,7 +13,7 @@ use crate::{
 
 /// OAuth discovery of clients that saw a 401. Anything but a clean 404 makes them demand OAuth, and
 /// a visit upstream would cost the key's budget: one start of mcp-remote asks six times.
-pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
+pub(super) fn discovery(method: Method, path: &Path<'_>) -> Result<(), Denial> {
     let at = |index: usize| path.segments().get(index).map(|segment| segment.raw());
     let begins = |segment: Option<&str>, words: &[&str]| {
         let segment = segment.unwrap_or_default().to_ascii_lowercase();
@@ -21,7 +21,9 @@ pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
     };
     let well_known =
         begins(at(0), &[".well-known"]) && begins(at(1), &["oauth-", "openid-configuration"]);
-    let register = path.segments().len() == 1 && begins(at(0), &["register"]);
+    let register = method == Method::Post
+        && path.segments().len() == 1
+        && at(0).is_some_and(|segment| segment.eq_ignore_ascii_case("register"));
     let of_postiz = begins(at(0), &["mcp-oauth"]) || begins(at(1), &["mcp-oauth"]);
     if well_known || register || of_postiz { Err(Denial::Discovery) } else { Ok(()) }
 }

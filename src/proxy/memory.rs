@@ -43,10 +43,13 @@ pub(super) struct Share<'m> {
 impl Share<'_> {
     /// Takes `more` bytes.
     pub(super) fn grow(&mut self, more: usize) -> Result<(), Denial> {
-        let before = self.size.max(FREE);
+        // Of the whole size and not of each part: a body of one-byte chunks would take a unit a byte.
+        let before = units(self.size);
         self.size += more;
-        let units = u32::try_from((self.size.max(FREE) - before).div_ceil(UNIT));
-        let units = units.map_err(|_| Denial::BodyTooLarge)?;
+        let units = u32::try_from(units(self.size) - before).map_err(|_| Denial::BodyTooLarge)?;
+        if units == 0 {
+            return Ok(());
+        }
         let grant = Arc::clone(&self.memory.0).try_acquire_many_owned(units);
         let grant = grant.map_err(|_| Denial::Overload)?;
         match &mut self.granted {
@@ -60,6 +63,11 @@ impl Share<'_> {
     pub(super) fn hold<T>(self, value: T) -> Held<T> {
         Held { value, _share: self.granted }
     }
+}
+
+/// What a body of that size is charged.
+const fn units(size: usize) -> usize {
+    size.saturating_sub(FREE).div_ceil(UNIT)
 }
 
 impl Held<Bytes> {
@@ -81,5 +89,24 @@ impl Memory {
     /// The share of one body, nothing yet.
     pub(super) const fn share(&self) -> Share<'_> {
         Share { memory: self, size: 0, granted: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_charged_by_its_size_however_it_comes() {
+        let memory = Memory::default();
+        let whole = memory.0.available_permits();
+        let mut share = memory.share();
+        for _ in 0..FREE + 3 * UNIT {
+            share.grow(1).unwrap();
+        }
+        assert_eq!(whole - memory.0.available_permits(), 3);
+        drop(share);
+        assert_eq!(memory.0.available_permits(), whole);
+        assert_eq!(memory.share().grow(IN_ALL + FREE + 1), Err(Denial::Overload));
     }
 }

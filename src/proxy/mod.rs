@@ -14,7 +14,6 @@ mod gates;
 mod leak;
 mod legacy;
 mod memory;
-mod permit;
 mod place;
 mod quota;
 mod record;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
-    forward::Sent,
+    forward::{Sent, gone},
     leak,
     place::{End, Entered, Known, Next, Place, Stopped},
     record, respond,
@@ -59,7 +59,14 @@ pub(super) async fn relay(
 ) -> Result<End, Stopped> {
     let status = sent.head.status.as_u16();
     let error_body = match sent.injected && !sent.head.status.is_success() {
-        true => Some(without_key(place.snapshot.timeouts.upstream_first_byte, &mut sent).await?),
+        true => {
+            let patience = place.snapshot.timeouts.upstream_first_byte;
+            tokio::select! {
+                biased;
+                body = without_key(patience, &mut sent) => Some(body?),
+                () = gone(client) => return Err(Stopped::Gone),
+            }
+        }
         false => None,
     };
     let coding = match &error_body {
@@ -98,7 +105,7 @@ pub(super) async fn relay(
         bytes_out,
         next: match pumped {
             Pumped::Whole if keeps => Next::Keep,
-            Pumped::UpstreamGone if coding == Coding::UntilClose => Next::Reset,
+            Pumped::UpstreamGone | Pumped::Torn if coding == Coding::UntilClose => Next::Reset,
             _ => Next::Close,
         },
     })
@@ -139,7 +146,7 @@ fn open_stream(
     }
     let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
     let guard = place.state.metrics.stream_opened(&route.name, consumer);
-    Some(Events::new(guard, head.method == Method::Get))
+    Some(Events::new(guard, head.method == Method::Get, sent.injected))
 }
 
 fn write_head(
@@ -217,7 +224,7 @@ impl Pumped {
             Self::Whole => Outcome::Answered,
             Self::ClientGone => Outcome::ClientGone,
             Self::UpstreamGone => Outcome::UpstreamGone,
-            Self::Cut => Outcome::Cut,
+            Self::Cut | Self::Torn => Outcome::Cut,
         }
     }
 }

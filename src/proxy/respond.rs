@@ -10,7 +10,7 @@ use super::{
 use crate::{
     mcp::{self, Body, Kind, RpcId},
     observe::Outcome,
-    snapshot::{Refusals, Route},
+    snapshot::Refusals,
     types::{Denial, Method},
     wire::{Connection, Framing, RequestHead, Transport, end_head, write_field, write_status_line},
 };
@@ -33,7 +33,7 @@ impl Answer {
     }
 
     /// The answer to a browser's preflight; the origin has passed its gate, or there was none.
-    pub(super) fn preflight(head: &RequestHead, _route: &Route) -> Self {
+    pub(super) fn preflight(head: &RequestHead) -> Self {
         let mut fields = vec![("allow", METHODS.to_owned())];
         if head.fields.contains("origin") {
             fields.push(("access-control-allow-methods", METHODS.to_owned()));
@@ -83,7 +83,10 @@ pub(super) async fn refuse(
     known: &mut Known,
     (head, denial): (&RequestHead, Denial),
 ) -> End {
-    read_what_is_at_hand(client, head, known);
+    // Not where a part of the body may have been taken already.
+    if !closes(denial) && denial != Denial::Overload {
+        read_what_is_at_hand(client, head, known);
+    }
     let answer = told_in_band(known, denial)
         .unwrap_or_else(|| Answer::denied(denial, http_body(known, denial)));
     let next = if closes(denial) || !known.in_step { Next::Linger } else { Next::Keep };

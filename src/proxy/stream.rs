@@ -9,6 +9,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{
     endpoint,
     forward::{Sent, gone},
+    leak,
     legacy::{self, Listening},
     place::{Entered, Place},
 };
@@ -72,6 +73,8 @@ pub(super) enum Pumped {
     UpstreamGone,
     /// The drain's grace was over; the client read a clean end.
     Cut,
+    /// The drain's grace was over in the middle of something.
+    Torn,
 }
 
 /// What happened while waiting.
@@ -88,10 +91,12 @@ enum Woken {
 
 impl Events {
     /// An event stream that was just opened; `could_be_legacy` where it answers a GET.
-    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool) -> Self {
-        let first = match could_be_legacy {
-            true => First::Awaited(FirstEvent::default()),
-            false => First::Passed,
+    /// Where a key was injected, no event is let through before it is known whole.
+    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool, injected: bool) -> Self {
+        let first = match (could_be_legacy, injected) {
+            (true, false) => First::Awaited(FirstEvent::default()),
+            (true, true) => First::Awaited(FirstEvent::strict()),
+            (false, _) => First::Passed,
         };
         Self { guard, scan: EventScan::default(), first, listening: None }
     }
@@ -181,12 +186,19 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                     return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
                 }
                 Woken::UpstreamEnded | Woken::UpstreamReset => return Pumped::UpstreamGone,
-                Woken::Cut => {
-                    self.end();
-                    return if self.flush().await { Pumped::Cut } else { Pumped::ClientGone };
-                }
+                Woken::Cut => return self.cut().await,
             }
         }
+    }
+
+    /// The grace is over. Between two events a stream has a clean end; anything else was cut, and
+    /// must not look whole.
+    async fn cut(&mut self) -> Pumped {
+        if !self.events.as_ref().is_some_and(Events::may_speak) {
+            return Pumped::Torn;
+        }
+        self.end();
+        if self.flush().await { Pumped::Cut } else { Pumped::ClientGone }
     }
 
     /// On an event stream, silence is answered with a comment; on any other body it means that the
@@ -292,6 +304,12 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             Replaced::With(event) => {
                 events.listening = Some(listening);
                 Some(event)
+            }
+            // Not an endpoint, and still it must not show a key that the client doesn't have.
+            Replaced::NotEndpoint
+                if sent.injected && leak::shows(event, sent.upstream_key.expose()) =>
+            {
+                None
             }
             Replaced::NotEndpoint => Some(event.to_vec()),
             Replaced::Unreadable => None,

@@ -65,7 +65,10 @@ pub async fn next_request_head<S: AsyncRead + AsyncWrite + Unpin>(
         // The blank line that some clients send after a body begins nothing, so it is gone by now.
         if !began && !conn.buffer().is_empty() {
             began = true;
-            deadline = None;
+            // Who connects to speak has one patience for all of it, not one more from the first byte.
+            if timeouts.idle != timeouts.head {
+                deadline = None;
+            }
         }
         let patience = if began { timeouts.head } else { timeouts.idle };
         let until = *deadline.get_or_insert_with(|| Instant::now() + patience);

@@ -108,3 +108,25 @@ async fn the_key_of_a_known_consumer_goes_on_where_none_is_injected() {
         gateway.pass(&mut upstream, &Call::post("/api/mcp", &tool_call(1)).bearer(&key)).await;
     assert_eq!(seen.field("authorization"), Some(format!("Bearer {}", key.text()).as_str()));
 }
+
+#[tokio::test]
+async fn an_injected_key_is_not_shown_by_an_endpoint_that_comes_late_or_in_disguise() {
+    let disguises = [
+        "retry: 3000\n\nevent: endpoint\ndata: /message/KEY?sessionId=1\n\n",
+        "\u{feff}event: endpoint\ndata: /message/KEY?sessionId=1\n\n",
+        "event: x\nevent: endpoint\ndata: /message/KEY?sessionId=1\n\n",
+        "event: message\ndata: /message/KEY?sessionId=1\n\n",
+    ];
+    for disguise in disguises {
+        let mut upstream = Upstream::start().await;
+        let (key, real) = (Key::new(), Key::new());
+        let gateway = Setup::new(&upstream).injected("agent", &key, &real, "").start();
+        let mut client = gateway.client().await;
+        client.send(&Call::get(&format!("/api/sse/{}", key.encoded()))).await;
+        let mut stream = upstream.next().await.stream(&[]).await;
+        stream.send(disguise.replace("KEY", real.text())).await;
+        stream.hang_up();
+        let said = String::from_utf8(client.rest().await).unwrap();
+        assert!(!said.contains(real.text()), "{disguise:?}");
+    }
+}

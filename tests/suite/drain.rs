@@ -62,3 +62,34 @@ async fn an_open_stream_gets_its_grace_and_a_clean_end() {
     let took = stopping.ended();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_cut_does_not_look_whole() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[timeouts]\nshutdown = \"200ms\"");
+    let mut gateway = setup.start();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&target(), &tool_call(1))).await;
+    let mut request = upstream.next().await;
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    request.raw(format!("{head}6\r\n{{\"res\"\r\n")).await;
+    let stopping = gateway.begin_to_stop();
+    let said = String::from_utf8(client.rest().await).unwrap();
+    assert!(said.contains("{\"res\"") && !said.ends_with("0\r\n\r\n"), "{said}");
+    stopping.ended();
+}
+
+#[tokio::test]
+async fn a_call_that_still_waits_at_the_end_of_the_grace_is_told() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[timeouts]\nshutdown = \"200ms\"");
+    let mut gateway = setup.start();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&target(), &tool_call(1))).await;
+    let _request = upstream.next().await;
+    let stopping = gateway.begin_to_stop();
+    client.answer().await.refused(503, "overload");
+    stopping.ended();
+    gateway.logged("the call", |line| line["reason"] == "overload").await;
+}
