@@ -98,10 +98,12 @@ impl Body {
 /// or a batch of 1 to 64 of them, and for a member that stands twice, which two readers would
 /// resolve differently.
 pub fn read(bytes: &[u8]) -> Result<Body, Denial> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    let body = match first {
-        Some(b'[') => serde_json::from_slice(bytes).map(|Batch(messages)| Body::Batch(messages)),
-        _ => serde_json::from_slice(bytes).map(Body::One),
+    // The whole of it, because the JSON reader doesn't look into texts that it passes over.
+    let text = std::str::from_utf8(bytes).map_err(|_| Denial::NotJson)?;
+    let body = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text).map(|Batch(messages)| Body::Batch(messages))
+    } else {
+        serde_json::from_str(text).map(Body::One)
     };
     body.map_err(|error| if error.is_data() { Denial::NotRpc } else { Denial::NotJson })
 }
@@ -265,7 +267,13 @@ mod tests {
         {
             assert_eq!(read(text.as_bytes()).unwrap_err(), Denial::NotJson, "{text}");
         }
-        assert_eq!(read(b"{\"method\":\"\xff\"}").unwrap_err(), Denial::NotJson);
+        for bytes in [
+            &b"{\"method\":\"\xff\"}"[..],
+            b"{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":\"\xff\"}}",
+            b"{\"id\":1,\"result\":\"\xff\"}",
+        ] {
+            assert_eq!(read(bytes).unwrap_err(), Denial::NotJson);
+        }
         let twice = r#"{"id":1,"method":"a","method":"b"}"#;
         for text in ["{}", "[]", "1", r#"{"id":1}"#, r#"{"method":1}"#, twice, r#"[{"id":1}]"#] {
             assert_eq!(read(text.as_bytes()).unwrap_err(), Denial::NotRpc, "{text}");
