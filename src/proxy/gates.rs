@@ -7,24 +7,29 @@ use super::state::DoorKind;
 use crate::{
     policy::{Principal, Standing},
     snapshot::{Access, Route, Snapshot, UnknownKeys},
-    types::{Credential, Denial, Malformation, Method, Path},
+    types::{Credential, Denial, Malformation, Method, Path, Segment},
     wire::{Fields, RequestHead},
 };
 
 /// OAuth discovery of clients that saw a 401. Anything but a clean 404 makes them demand OAuth, and
 /// a visit upstream would cost the key's budget: one start of mcp-remote asks six times.
-pub(super) fn discovery(method: Method, path: &Path<'_>) -> Result<(), Denial> {
-    let at = |index: usize| path.segments().get(index).map(|segment| segment.raw());
-    let begins = |segment: Option<&str>, words: &[&str]| {
-        let segment = segment.unwrap_or_default().to_ascii_lowercase();
+///
+/// RFC 8414 puts the well-known words before the path of a resource, OpenID Connect Discovery behind
+/// it, so they are looked for anywhere.
+pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
+    let begins = |segment: &Segment<'_>, words: &[&str]| {
+        let segment = segment.raw().to_ascii_lowercase();
         words.iter().any(|word| segment.starts_with(word))
     };
-    let well_known =
-        begins(at(0), &[".well-known"]) && begins(at(1), &["oauth-", "openid-configuration"]);
-    let register = method == Method::Post
-        && path.segments().len() == 1
-        && at(0).is_some_and(|segment| segment.eq_ignore_ascii_case("register"));
-    let of_postiz = begins(at(0), &["mcp-oauth"]) || begins(at(1), &["mcp-oauth"]);
+    let segments = path.segments();
+    let well_known = segments.windows(2).any(|pair| match pair {
+        [first, next] => {
+            first.is(".well-known") && begins(next, &["oauth-", "openid-configuration"])
+        }
+        _ => false,
+    });
+    let register = matches!(segments, [only] if only.is("register"));
+    let of_postiz = segments.iter().take(2).any(|segment| begins(segment, &["mcp-oauth"]));
     if well_known || register || of_postiz { Err(Denial::Discovery) } else { Ok(()) }
 }
 

@@ -38,6 +38,53 @@ async fn the_most_specific_route_is_taken() {
 }
 
 #[tokio::test]
+async fn the_longest_path_is_taken_wherever_it_stands_in_the_file() {
+    let mut upstream = Upstream::start().await;
+    let routes = r#"
+        [[routes]]
+        name = "short"
+        paths = ["/api"]
+        upstream = "postiz"
+        unknown_keys = "forward"
+        [[routes]]
+        name = "keyed"
+        paths = ["/api/mcp/{key}"]
+        upstream = "postiz"
+        unknown_keys = "forward"
+        [[routes]]
+        name = "long"
+        paths = ["/api/mcp/{key}/sse"]
+        upstream = "postiz"
+        unknown_keys = "forward"
+        [[routes]]
+        name = "elsewhere"
+        hosts = ["named.test"]
+        paths = ["/api/other"]
+        upstream = "postiz"
+        unknown_keys = "forward"
+    "#;
+    let gateway = Setup::new(&upstream).routes(routes).start();
+    let key = Key::new();
+    let under = |rest: &str| format!("/api/mcp/{}{rest}", key.encoded());
+    for (host, target, path, route) in [
+        ("any.test", "/api/mcp".to_owned(), "/api/mcp", "short"),
+        ("any.test", "/api/mcpx".to_owned(), "/api/*", "short"),
+        ("any.test", under(""), "/api/mcp/{key}", "keyed"),
+        ("any.test", under("/ssex"), "/api/mcp/{key}/*", "keyed"),
+        ("any.test", under("/sse"), "/api/mcp/{key}/sse", "long"),
+        ("any.test", under("/SSE/more"), "/api/mcp/{key}/sse/*", "long"),
+        // What a host's own routes don't have is looked for among those of any host.
+        ("named.test", under("/sse/mcp"), "/api/mcp/{key}/sse/mcp", "long"),
+        ("named.test", "/api/other/x".to_owned(), "/api/other/*", "elsewhere"),
+    ] {
+        let call = Call::post(&target, &tool_call(1)).host(host).bearer(&key);
+        gateway.pass(&mut upstream, &call).await;
+        let line = gateway.logged("the call", |line| line["path"] == path).await;
+        assert_eq!(line["route"], route, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_host_and_an_unknown_path_are_told_apart() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).route("hosts = [\"gateway.test\"]").start();
@@ -71,6 +118,32 @@ async fn discovery_of_oauth_is_a_clean_404_that_costs_nothing() {
 }
 
 #[tokio::test]
+async fn discovery_is_refused_wherever_a_client_looks_for_it_and_nowhere_else() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("hosts = [\"gateway.test\"]").start();
+    let key = Key::new();
+    let (inserted, appended) = (
+        format!("/.well-known/oauth-protected-resource/api/mcp/{}/sse", key.encoded()),
+        format!("/api/mcp/{}/.well-known/openid-configuration", key.encoded()),
+    );
+    for target in [
+        inserted.as_str(),
+        appended.as_str(),
+        "/api/mcp/.well-known/oauth-authorization-server",
+        "/.WELL-KNOWN/OAuth-Authorization-Server",
+        "/API/Mcp-OAuth/authorize",
+        "/register/",
+    ] {
+        gateway.ask(&Call::get(target)).await.refused(404, "discovery");
+        gateway.ask(&Call::new("OPTIONS", target)).await.refused(404, "discovery");
+    }
+    for target in ["/registered", "/.well-known/ai-catalog.json", "/.well-known"] {
+        gateway.ask(&Call::get(target)).await.refused(404, "no_route");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn the_path_upstream_is_written_anew() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
@@ -78,6 +151,28 @@ async fn the_path_upstream_is_written_anew() {
     let target = format!("/API/mcp/{}/SSE/?sessionId=1", key.encoded());
     let seen = gateway.pass(&mut upstream, &Call::get(&target)).await;
     assert_eq!(seen.target, format!("/mcp/{}/SSE/?sessionId=1", key.text()));
+}
+
+#[tokio::test]
+async fn a_key_is_decoded_once_and_written_anew() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let letters = key.text().replace("zX", "%7A%58").replace('~', "%7e");
+    let mut shown = Vec::new();
+    for (spelling, rest) in [(key.text(), "sse"), (&key.encoded(), "mcp"), (&letters, "message")] {
+        let target = format!("/api/mcp/{spelling}/{rest}");
+        let seen = gateway.pass(&mut upstream, &Call::post(&target, &tool_call(1))).await;
+        assert_eq!(seen.target, format!("/mcp/{}/{rest}", key.text()));
+        let path = format!("/api/mcp/{{key}}/{rest}");
+        shown.push(gateway.logged("the call", |line| line["path"] == path).await["key"].clone());
+    }
+    assert!(shown[0].is_string() && shown.iter().all(|key| *key == shown[0]), "{shown:?}");
+    for twice in [letters.replace('%', "%25"), format!("{}%2Fsse", key.text())] {
+        let call = Call::post(&format!("/api/mcp/{twice}"), &tool_call(1));
+        gateway.ask(&call).await.refused(400, "malformed");
+    }
+    upstream.saw_nothing(&gateway).await;
 }
 
 #[tokio::test]
