@@ -55,6 +55,99 @@ async fn the_forwarded_address_is_judged_where_the_peer_is_trusted_and_nowhere_e
 }
 
 #[tokio::test]
+async fn the_hop_is_read_from_all_lines_and_what_is_no_address_closes_the_connection() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream)
+        .also("[access]\ntrusted_proxies = [\"127.0.0.2\", \"192.0.2.0/24\"]")
+        .start();
+    let key = Key::new();
+    for (lines, address) in [
+        // The rightmost that no trusted proxy wrote for itself, over all lines as one list.
+        (&["203.0.113.9", "198.51.100.7"][..], "198.51.100.7"),
+        (&["203.0.113.9, 198.51.100.7", "192.0.2.1"], "198.51.100.7"),
+        (&["unknown, 198.51.100.7"], "198.51.100.7"),
+        (&["2001:db8::7"], "2001:db8::7"),
+        (&[], "127.0.0.2"),
+    ] {
+        let mut client = gateway.client_of("http", FRIEND).await;
+        let call = lines.iter().fold(post(&key), |call, line| call.field("x-forwarded-for", line));
+        client.send(&call).await;
+        let seen = upstream.answer("{}").await;
+        assert_eq!(seen.field("x-forwarded-for"), Some(address), "{lines:?}");
+        client.answer().await;
+    }
+    for hops in
+        ["198.51.100.7:443", "", "198.51.100.7,", "_hidden", "[2001:db8::7]", "198.51.100.07"]
+    {
+        let mut client = gateway.client_of("http", FRIEND).await;
+        let answer = client.ask(&post(&key).field("x-forwarded-for", hops)).await;
+        assert!(answer.refused(400, "malformed").closes(), "{hops}");
+        client.is_closed().await;
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn an_ipv4_address_that_came_over_ipv6_is_that_ipv4_address() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream)
+        .route("allow = [\"127.0.0.0/8\"]\ndeny = [\"127.0.0.2\"]")
+        .also("[access]\ndeny = [\"127.0.0.3\"]")
+        .also("[[listeners]]\nname = \"both\"\naddress = \"[::]:0\"")
+        .start();
+    let key = Key::new();
+    let mut let_in = gateway.client_of("both", Ipv4Addr::LOCALHOST).await;
+    let_in.send(&post(&key)).await;
+    assert_eq!(upstream.answer("{}").await.field("x-forwarded-for"), Some("127.0.0.1"));
+    let_in.answer().await;
+    let mut by_route = gateway.client_of("both", FRIEND).await;
+    by_route.ask(&post(&key)).await.refused(403, "address");
+    gateway.client_of("both", STRANGER).await.is_closed().await;
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn the_address_is_judged_before_the_key() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let setup = Setup::new(&upstream).route("unknown_keys = \"refuse\"\nallow = [\"127.0.0.2\"]");
+    let gateway = setup.consumer("one", &key, "").start();
+    let in_path = |word: &str| Call::post(&format!("/api/{word}/{}", Key::new().encoded()), "{}");
+    for (path, call) in [
+        ("/api/mcp", post(&key)),
+        ("/api/mcp/{key}", in_path("mcp")),
+        ("/api/message/{key}", in_path("message")),
+    ] {
+        gateway.ask(&call).await.refused(403, "address");
+        let line = gateway.logged("the refusal", |line| line["path"] == path).await;
+        assert_eq!((&line["reason"], line.get("key")), (&"address".into(), None), "{line}");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_may_connect_does_not_let_in_whom_it_forwards() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream)
+        .also(
+            "[access]\ntrusted_proxies = [\"127.0.0.2\"]\ndeny = [\"198.51.100.0/24\"]\n\
+             trusted_header = \"x-client\"",
+        )
+        .start();
+    let key = Key::new();
+    let ask = |hops: &'static str| post(&key).field("x-client", hops);
+    let mut client = gateway.client_of("http", FRIEND).await;
+    client.ask(&ask("198.51.100.7")).await.refused(403, "address");
+    client.ask(&ask("::ffff:198.51.100.7")).await.refused(403, "address");
+    // Another field than the trusted one is anybody's word.
+    client.send(&ask("203.0.113.9").field("x-forwarded-for", "198.51.100.7")).await;
+    let seen = upstream.answer("{}").await;
+    assert_eq!(seen.field("x-forwarded-for"), Some("203.0.113.9"));
+    assert_eq!(client.answer().await.status, 200);
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn route_and_consumer_say_from_where_they_may_be_used() {
     let mut upstream = Upstream::start().await;
     let (everywhere, home) = (Key::new(), Key::new());

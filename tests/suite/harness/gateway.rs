@@ -24,7 +24,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Answer, Call, Client, Key, PATIENCE, Upstream, sinks, sinks::Received, upstream::Record, within,
+    Answer, Call, Client, Key, PATIENCE, Stopping, Upstream, sinks, sinks::Received,
+    upstream::Record, within,
 };
 
 /// The host that clients ask for unless they say otherwise.
@@ -247,7 +248,12 @@ impl Gateway {
     pub(crate) async fn socket(&self, listener: &str, from: Ipv4Addr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((IpAddr::V4(from), 0))).unwrap();
-        let connect = socket.connect(self.address(listener));
+        let mut to = self.address(listener);
+        // A listener on every address of IPv6 takes IPv4 too.
+        if to.ip().is_unspecified() {
+            to.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        let connect = socket.connect(to);
         within("a connection to the gateway", connect).await.unwrap()
     }
 
@@ -321,7 +327,7 @@ impl Gateway {
     pub(crate) fn begin_to_stop(&mut self) -> Stopping {
         let running = self.running.take().expect("it runs");
         let _ = running.stop.send(());
-        Stopping { ended: running.ended, thread: running.thread, begun: Instant::now() }
+        Stopping::new(running.ended, running.thread)
     }
 
     /// Everything that must not be. Asked while the gateway still runs.
@@ -356,23 +362,6 @@ impl Gateway {
             faults.extend(sinks::found("what the upstream received", &sent, key));
         }
         faults
-    }
-}
-
-/// A gateway that drains.
-pub(crate) struct Stopping {
-    ended: mpsc::Receiver<()>,
-    thread: std::thread::JoinHandle<()>,
-    begun: Instant,
-}
-
-impl Stopping {
-    /// Waits for its end, and says how long the drain took.
-    pub(crate) fn ended(self) -> Duration {
-        self.ended.recv_timeout(PATIENCE).expect("the gateway ends");
-        let took = self.begun.elapsed();
-        self.thread.join().expect("the gateway doesn't panic");
-        took
     }
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod gateway;
 mod key;
 mod sinks;
+mod stopping;
 mod upstream;
 
 use std::{future::Future, time::Duration};
@@ -23,6 +24,7 @@ pub(crate) use self::{
     events::{Event, EventStream},
     gateway::{Gateway, Setup},
     key::Key,
+    stopping::Stopping,
     upstream::{Seen, Streaming, Upstream},
 };
 
