@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -112,11 +112,43 @@ pub fn read(bytes: &[u8]) -> Result<Body, Denial> {
 struct Members<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<Cow<'a, str>>,
+    method: Option<MethodText>,
     params: Option<ToolName>,
     result: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
+}
+
+/// The `method`, judged where it is read.
+struct MethodText(Method);
+
+impl<'de> Deserialize<'de> for MethodText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(Method::parse)).map(Self)
+    }
+}
+
+/// Reads a text without keeping it.
+struct TextVisitor<F>(F);
+
+impl<T, F: FnOnce(&str) -> T> Visitor<'_> for TextVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
+    }
+}
+
+/// Whether a member's name is `name`.
+struct IsName(bool);
+
+impl<'de> Deserialize<'de> for IsName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(|text: &str| text == "name")).map(Self)
+    }
 }
 
 /// The `name` in `params`, if there is one that is a text. Whatever else stands there is read over in
@@ -140,8 +172,8 @@ impl<'de> Visitor<'de> for ToolNameVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut tool = None;
-        while let Some(member) = members.next_key::<Cow<'_, str>>()? {
-            if member != "name" {
+        while let Some(IsName(is_name)) = members.next_key()? {
+            if !is_name {
                 members.next_value::<IgnoredAny>()?;
             } else if tool.is_some() {
                 return Err(serde::de::Error::duplicate_field("name"));
@@ -164,8 +196,8 @@ struct Text(Option<Untrusted>);
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw: &RawValue = Deserialize::deserialize(deserializer)?;
-        let text = serde_json::from_str::<Cow<'_, str>>(raw.get());
-        Ok(Self(text.ok().map(|text| Untrusted::new(&text))))
+        let mut text = serde_json::Deserializer::from_str(raw.get());
+        Ok(Self(text.deserialize_str(TextVisitor(Untrusted::new)).ok()))
     }
 }
 
@@ -179,7 +211,7 @@ impl<'de> Deserialize<'de> for Message {
             (None, true) if answers => Kind::Response,
             (None, _) => return Err(serde::de::Error::custom("neither a call nor an answer")),
         };
-        let method = members.method.as_deref().map_or(Method::Other, Method::parse);
+        let method = members.method.map_or(Method::Other, |MethodText(method)| method);
         let tool = members.params.and_then(|ToolName(tool)| tool);
         Ok(Self {
             kind,

@@ -1,14 +1,20 @@
-use std::{borrow::Cow, fmt};
+use std::{fmt, sync::Arc};
 
 use crate::types::{Segment, Template};
 
 /// A path that may stand in a log. This is the only builder of one; there is no way from a raw
 /// target to it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct LoggablePath {
-    text: Cow<'static, str>,
+    text: Text,
     /// How many bytes of the text come from the configuration or the program.
     trusted: usize,
+}
+
+#[derive(Clone)]
+enum Text {
+    Fixed(&'static str),
+    Shared(Arc<str>),
 }
 
 /// Segments that servers of MCP use behind their mount point. Any other may be a misplaced key.
@@ -20,6 +26,9 @@ impl LoggablePath {
     /// somebody put in the wrong place.
     pub fn mcp(template: &Template, rest: &[Segment<'_>]) -> Self {
         let template = template.text();
+        if rest.is_empty() {
+            return Self { text: Text::Shared(Arc::clone(template)), trusted: template.len() };
+        }
         let mut text = String::with_capacity(template.len() + 16);
         text.push_str(template);
         for segment in rest {
@@ -28,7 +37,7 @@ impl LoggablePath {
             }
             text.push_str(KNOWN_SEGMENTS.into_iter().find(|word| segment.is(word)).unwrap_or("*"));
         }
-        Self { text: text.into(), trusted: template.len() }
+        Self { text: Text::Shared(text.into()), trusted: template.len() }
     }
 
     /// The path of an exchange that never found a route: nothing of it is known to be harmless.
@@ -38,30 +47,33 @@ impl LoggablePath {
 
     /// A path that the program itself names.
     pub const fn fixed(text: &'static str) -> Self {
-        Self { text: Cow::Borrowed(text), trusted: text.len() }
+        Self { text: Text::Fixed(text), trusted: text.len() }
     }
 
     /// The text.
     pub(super) fn as_str(&self) -> &str {
-        &self.text
+        match &self.text {
+            Text::Fixed(text) => text,
+            Text::Shared(text) => text,
+        }
     }
 
     /// Whether a segment of the configured part is exactly this text.
     pub(super) fn configured(&self, segment: &[u8]) -> bool {
-        let trusted = self.text.get(..self.trusted).unwrap_or_default();
+        let trusted = self.as_str().get(..self.trusted).unwrap_or_default();
         trusted.split('/').any(|part| part.as_bytes() == segment)
     }
 }
 
 impl fmt::Display for LoggablePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for LoggablePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 

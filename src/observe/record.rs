@@ -1,11 +1,11 @@
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use super::{
-    line::{Line, LogFormat, Opening, Shown},
+    line::{Line, LogFormat, Opening},
     path::LoggablePath,
     redact::{Syntax, holds_long_secret, redact},
 };
-use crate::types::{Fingerprint, Method, Name, RequestId, Untrusted};
+use crate::types::{Fingerprint, Method, Name, RequestId, Untrusted, write_address};
 
 /// What a record tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Record {
     pub(super) fn write(&self, out: &mut Vec<u8>, format: LogFormat, ts: jiff::Timestamp) {
         let opening = Opening { ts, level: "info", event: self.event.as_str() };
         let mut line = Line::open(out, format, &opening);
-        line.shown("request_id", self.request_id);
+        line.written("request_id", |out| out.extend_from_slice(&self.request_id.digits()));
         if let Some(route) = &self.route {
             line.plain("route", route.as_str());
         }
@@ -122,9 +122,12 @@ impl Record {
             line.plain("consumer", consumer.as_str());
         }
         if let Some(key) = self.key {
-            line.shown("key", key);
+            line.written("key", |out| {
+                out.extend_from_slice(b"fp:");
+                out.extend_from_slice(&key.digits());
+            });
         }
-        line.shown("client", self.client);
+        line.written("client", |out| write_address(out, self.client));
         line.plain("method", self.method.as_str());
         line.plain("path", self.path.as_str());
         if let Some(status) = self.status {
@@ -134,16 +137,18 @@ impl Record {
         if let Some(reason) = self.reason {
             line.plain("reason", reason);
         }
-        line.number("duration_ms", Milliseconds(self.duration));
+        line.milliseconds("duration_ms", self.duration);
         if let Some(first_byte) = self.first_byte {
-            line.number("first_byte_ms", Milliseconds(first_byte));
+            line.milliseconds("first_byte_ms", first_byte);
         }
         line.number("bytes_in", self.bytes_in);
         line.number("bytes_out", self.bytes_out);
         if let Some(method) = self.mcp_method {
             line.plain("mcp_method", method);
         }
-        line.field_if("tool", self.tool.as_ref().map(Shown).as_ref());
+        if let Some(tool) = &self.tool {
+            line.field("tool", &tool.shown());
+        }
         if let Some(upstream) = &self.upstream {
             line.plain("upstream", upstream.as_str());
         }
@@ -163,16 +168,6 @@ impl Record {
         let names = [&self.route, &self.consumer, &self.upstream];
         names.into_iter().flatten().any(|name| name.as_str().as_bytes() == text)
             || self.path.configured(text)
-    }
-}
-
-/// Milliseconds to the microsecond: finer is noise, and costs bytes.
-struct Milliseconds(Duration);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
     }
 }
 

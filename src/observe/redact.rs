@@ -252,9 +252,23 @@ impl<'l, F: Fn(&[u8]) -> bool> Net<'l, F> {
 
 /// Letters, digits and what base64, base64url and percent triplets are made of, but `/` and `=`:
 /// with those a path or an assignment would be one word.
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'~' | b'+' | b'%')
+pub(super) fn is_token(byte: u8) -> bool {
+    TOKENS.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+/// A look instead of a chain of comparisons: every line is read by it.
+static TOKENS: [bool; 256] = {
+    let mut tokens = [false; 256];
+    let mut letters: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-~+%";
+    while let [letter, rest @ ..] = letters {
+        #[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "a byte lies within")]
+        {
+            tokens[*letter as usize] = true;
+        }
+        letters = rest;
+    }
+    tokens
+};
 
 /// How many bytes may stand between a word and its value, about: `\": \"Bearer `.
 const SEPARATORS: usize = 8;

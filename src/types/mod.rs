@@ -12,7 +12,7 @@ mod request_id;
 mod secret;
 mod untrusted;
 
-pub use address::{AddressGroup, canonical};
+pub use address::{AddressGroup, canonical, write_address};
 pub use clock::Nanos;
 pub use credential::{Credential, CredentialForm};
 pub use denial::{Denial, Face, Malformation};

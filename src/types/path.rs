@@ -1,6 +1,8 @@
 //! The one reading of a path on an `mcp` route. Routing, limits, policy, logging and forwarding all
 //! use what stands here; nobody looks at the raw target again.
 
+use std::sync::Arc;
+
 use super::Malformation;
 
 /// A target that was read without doubt: segments of plain text, and the query as it came.
@@ -87,6 +89,9 @@ impl<'a> Segment<'a> {
 
     /// The key that the segment stands for: its triplets decoded once.
     pub fn decoded(&self) -> String {
+        if !self.raw.contains('%') {
+            return self.raw.to_owned();
+        }
         let mut decoded = String::with_capacity(self.raw.len());
         let mut rest = self.raw.bytes();
         while let Some(byte) = rest.next() {
@@ -100,19 +105,34 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// RFC 3986 2.3.
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+/// What a byte may be in a path.
+enum Kind {
+    /// Only as a triplet, if at all.
+    Foreign,
+    /// RFC 3986 3.3 `pchar` without `;`, which some servers cut a segment at: fit for a key.
+    Key,
+    /// RFC 3986 2.3: every reader agrees on it.
+    Unreserved,
 }
 
-/// What may stand unencoded in a key segment: `pchar` of RFC 3986 3.3 without `;`, which some
-/// servers cut a segment at.
+/// One match for all, which compiles to a look into a table: it is asked of every byte of every path.
+const fn kind(byte: u8) -> Kind {
+    match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => Kind::Unreserved,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' => {
+            Kind::Key
+        }
+        _ => Kind::Foreign,
+    }
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    matches!(kind(byte), Kind::Unreserved)
+}
+
+/// What may stand unencoded in a key segment.
 const fn is_key_byte(byte: u8) -> bool {
-    is_unreserved(byte)
-        || matches!(
-            byte,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
-        )
+    !matches!(kind(byte), Kind::Foreign)
 }
 
 fn could_be_key(raw: &[u8]) -> bool {
@@ -153,21 +173,24 @@ fn is_query(query: &str) -> bool {
 
 /// Writes a key as one path segment: every byte that a segment can't hold becomes a triplet.
 pub fn write_key_segment(out: &mut Vec<u8>, key: &str) {
-    for byte in key.bytes() {
-        if is_key_byte(byte) {
-            out.push(byte);
-        } else {
+    let mut rest = key.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| !is_key_byte(*byte)) {
+        let (fine, foreign) = rest.split_at(at);
+        out.extend_from_slice(fine);
+        if let Some((byte, after)) = foreign.split_first() {
             out.push(b'%');
-            out.extend_from_slice(hex::encode_upper([byte]).as_bytes());
+            out.extend_from_slice(hex::encode_upper([*byte]).as_bytes());
+            rest = after;
         }
     }
+    out.extend_from_slice(rest);
 }
 
 /// A configured path: fixed segments, at most one of them `{key}`. It matches itself and what
 /// follows it on a segment border.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    text: Box<str>,
+    text: Arc<str>,
     segments: Vec<Part>,
 }
 
@@ -206,7 +229,7 @@ impl Template {
     }
 
     /// The template as configured; what a log shows of a path under it.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &Arc<str> {
         &self.text
     }
 

@@ -27,6 +27,14 @@ impl RequestId {
         });
         Self(mix(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed)))
     }
+
+    /// The id in lower-case hex.
+    pub fn digits(self) -> [u8; 16] {
+        let mut digits = [0; 16];
+        // The lengths fit, which is all that can be wrong.
+        let _ = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
+        digits
+    }
 }
 
 /// The finalizer of SplitMix64: a bijection, so distinct counters give distinct ids.
@@ -38,7 +46,7 @@ const fn mix(mut x: u64) -> u64 {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -78,9 +78,20 @@ impl fmt::Debug for KeyDigest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 4]);
 
+impl Fingerprint {
+    /// The hex digits behind `fp:`.
+    pub fn digits(self) -> [u8; 8] {
+        let mut digits = [0; 8];
+        // The lengths fit, which is all that can be wrong.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        digits
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fp:{:08x}", u32::from_be_bytes(self.0))
+        f.write_str("fp:")?;
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
