@@ -118,7 +118,7 @@ fn compare(our: &OurRequest, node: &NodeRequest, shown: &str) {
     let kept = node_fields
         .iter()
         .filter(|(name, _)| !dropped.contains(name.as_str()) && !name.starts_with("proxy-"));
-    let kept: Vec<_> = kept.map(|(name, value)| (name.as_str(), &value[..])).collect();
+    let kept: Vec<_> = kept.map(|(name, value)| (name.as_bytes(), &value[..])).collect();
     assert_eq!(head.fields.iter().collect::<Vec<_>>(), kept, "{shown}");
     if node.complete {
         assert_eq!(hex::encode(&our.body), node.body, "{shown}");

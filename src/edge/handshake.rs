@@ -4,7 +4,10 @@ use rustls::ServerConfig;
 use tokio::{net::TcpStream, sync::Semaphore, time};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{observe::HandshakeOutcome, wire::Transport};
+use crate::{
+    observe::HandshakeOutcome,
+    wire::{Socket, Transport},
+};
 
 /// TLS handshakes under way, at most so many at once: each costs a signature, and a flood of them
 /// would starve the streams that are open.
@@ -32,7 +35,7 @@ impl Handshakes {
         socket: TcpStream,
     ) -> Result<Transport, Unfinished> {
         let _room = self.free.try_acquire().map_err(|_| HandshakeOutcome::Busy)?;
-        let accept = TlsAcceptor::from(Arc::clone(config)).accept(socket);
+        let accept = TlsAcceptor::from(Arc::clone(config)).accept(Socket(socket));
         match time::timeout(self.deadline, accept).await {
             Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream.into()))),
             Ok(Err(_)) => Err(HandshakeOutcome::Failed),

@@ -26,7 +26,7 @@ struct Worker {
 pub(super) struct Muster(Vec<(oneshot::Receiver<Handle>, Arc<State>)>);
 
 /// One connection's place at a worker; returned by drop.
-struct Post(Arc<AtomicUsize>);
+pub(super) struct Post(Arc<AtomicUsize>);
 
 impl Muster {
     /// So many workers, and the services that they run as.
@@ -69,7 +69,9 @@ fn work(state: Arc<State>, come: oneshot::Sender<Handle>) -> Task {
 impl Crew {
     /// Gives a connection to the worker with the fewest: streams live for hours, so a draw by lot
     /// would leave one core with most of them.
-    pub(super) fn take<F>(&self, serve: impl FnOnce(Arc<State>) -> F)
+    ///
+    /// What `serve` gives is spawned as it is: a future that awaits another holds it twice.
+    pub(super) fn take<F>(&self, serve: impl FnOnce(Arc<State>, Post) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -77,11 +79,7 @@ impl Crew {
         let Some(worker) = fewest else { return };
         worker.open.fetch_add(1, Ordering::Relaxed);
         let post = Post(Arc::clone(&worker.open));
-        let serving = serve(Arc::clone(&worker.state));
-        worker.runtime.spawn(async move {
-            let _post = post;
-            serving.await;
-        });
+        worker.runtime.spawn(serve(Arc::clone(&worker.state), post));
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     boot::{self, BootError},
-    crew::Crew,
+    crew::{Crew, Post},
 };
 use crate::{
     edge::{self, Caps, Handshakes, Ticket},
@@ -81,7 +81,7 @@ impl Entrance {
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
             let (way, draining) = (Arc::clone(way), draining.clone());
-            crew.take(|state| way.pass(state, (socket, peer), ticket, draining));
+            crew.take(|state, post| way.pass(state, (socket, peer), (ticket, post), draining));
         };
         accept_all(listener, held, take).await;
     }
@@ -93,7 +93,7 @@ impl Way {
         self: Arc<Self>,
         state: Arc<State>,
         (socket, peer): (std::net::TcpStream, SocketAddr),
-        _ticket: Ticket,
+        _held: (Ticket, Post),
         mut draining: Draining,
     ) {
         let _open = state.metrics.connection_opened(&self.door.name);
@@ -106,7 +106,8 @@ impl Way {
             None => Transport::Plain(socket),
             Some(tls) => {
                 let accepted = tokio::select! {
-                    accepted = self.handshakes.accept(tls, socket) => accepted,
+                    // Boxed, or every open connection would keep the room that its handshake took.
+                    accepted = Box::pin(self.handshakes.accept(tls, socket)) => accepted,
                     () = draining.begun() => return,
                 };
                 let outcome = accepted.as_ref().err().copied().unwrap_or(HandshakeOutcome::Ok);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     mcp,
     policy::{Lease, Principal},
-    types::{Credential, Denial, Method, Path},
+    types::{Credential, Denial, Method, Path, Secret},
     wire::{Connection, RequestHead, Transport},
 };
 
@@ -33,10 +33,23 @@ pub(super) struct Admission {
     pub(super) credential: Credential,
     /// Who that is.
     pub(super) principal: Principal,
-    /// The body, whole; empty where the method has none.
+    /// The body, whole; empty where the method has none, and once it has been sent.
     pub(super) body: Held<Bytes>,
     /// The slot of the stream that will open, where one will.
     pub(super) lease: Option<Lease>,
+}
+
+impl Admission {
+    /// The key that goes upstream: the consumer's own upstream key, or the one that was presented.
+    pub(super) fn upstream_key(&self) -> &str {
+        self.injected_key().unwrap_or_else(|| self.credential.key.expose())
+    }
+
+    /// The key that goes upstream where the client doesn't know it, and so must not see it.
+    pub(super) fn injected_key(&self) -> Option<&str> {
+        let consumer = self.principal.consumer()?;
+        consumer.upstream_key.as_ref().map(Secret::expose)
+    }
 }
 
 /// The first half of the page: the head alone, before anyone is asked who they are.

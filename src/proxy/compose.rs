@@ -4,35 +4,34 @@ use std::net::IpAddr;
 
 use super::{admit::Admission, legacy, place::Entered};
 use crate::{
-    policy::Principal,
     snapshot::HostHeader,
-    types::{Credential, CredentialForm, Method, write_key_segment},
-    wire::{RequestHead, end_head, write_field, write_request_line},
+    types::{CredentialForm, Method, write_address, write_key_segment},
+    wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
 /// Fields of the client that never go on. `wire` has dropped what is hop-by-hop already.
-const DROPPED: &[&str] = &[
+const DROPPED: &[&[u8]] = &[
     // Ours to write.
-    "authorization",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-    "cf-connecting-ip",
-    "cf-connecting-ipv6",
-    "fastly-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "true-client-ip",
+    b"authorization",
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+    b"x-forwarded-server",
+    b"x-real-ip",
+    b"cf-connecting-ip",
+    b"cf-connecting-ipv6",
+    b"fastly-client-ip",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
+    b"true-client-ip",
     // Compression holds events back, and a reflected key could be measured through it.
-    "accept-encoding",
+    b"accept-encoding",
     // May hold the address of a page with a key in it, or a browser's ambient rights.
-    "referer",
-    "cookie",
+    b"referer",
+    b"cookie",
 ];
 
 /// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
@@ -57,12 +56,6 @@ impl UpstreamPath {
         let query = self.0.get(self.bare().len()..).unwrap_or_default();
         slash.then(|| Self([target, query].concat()))
     }
-}
-
-/// The key that goes upstream: the consumer's own upstream key, or the one that was presented.
-pub(super) fn upstream_key<'k>(principal: &'k Principal, presented: &'k Credential) -> &'k str {
-    let injected = principal.consumer().and_then(|consumer| consumer.upstream_key.as_ref());
-    injected.unwrap_or(&presented.key).expose()
 }
 
 /// The public path with the prefix taken off and the key put in its place.
@@ -90,38 +83,59 @@ pub(super) fn path(entered: &Entered<'_, '_>, key: &str) -> UpstreamPath {
     UpstreamPath(out)
 }
 
-/// The whole head upstream.
-pub(super) fn head(
+/// A request as it goes upstream.
+pub(super) struct Request<'a> {
+    /// The head, and behind it a body that is small: one part is sent more cheaply than two.
+    pub(super) head: Vec<u8>,
+    /// The body where it isn't small.
+    pub(super) body: &'a [u8],
+}
+
+/// A body up to this size is copied behind the head, in bytes.
+const SMALL_BODY: usize = 4 * 1024;
+
+/// The whole request.
+pub(super) fn request<'a>(
     head: &RequestHead,
     entered: &Entered<'_, '_>,
-    admission: &Admission,
+    admission: &'a Admission,
     path: &UpstreamPath,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512 + path.0.len());
-    write_request_line(&mut out, head.method, &path.0);
+) -> Request<'a> {
+    let body = &**admission.body;
+    let (copied, body) = if body.len() <= SMALL_BODY { (body, &[][..]) } else { (&[][..], body) };
+    let mut out = Vec::with_capacity(512 + path.0.len() + copied.len());
+    write_head(&mut out, head, entered, (admission, path));
+    out.extend_from_slice(copied);
+    Request { head: out, body }
+}
+
+fn write_head(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    entered: &Entered<'_, '_>,
+    (admission, path): (&Admission, &UpstreamPath),
+) {
+    write_request_line(out, head.method, &path.0);
     let upstream = &entered.found.route.upstream;
     match &upstream.host_header {
-        HostHeader::Endpoint => {
-            write_field(&mut out, "host", upstream.endpoint.authority.as_bytes())
-        }
-        HostHeader::Client => write_field(&mut out, "host", head.host.to_string().as_bytes()),
-        HostHeader::Fixed(host) => write_field(&mut out, "host", host.as_bytes()),
+        HostHeader::Endpoint => write_field(out, "host", upstream.endpoint.authority.as_bytes()),
+        HostHeader::Client => write_field(out, "host", head.host.authority()),
+        HostHeader::Fixed(host) => write_field(out, "host", host.as_bytes()),
     }
     for (name, value) in head.fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
-        write_field(&mut out, name, value);
+        write_field(out, name, value);
     }
-    write_credential(&mut out, admission);
-    write_forwarded(&mut out, head, entered.client, entered.scheme);
+    write_credential(out, admission);
+    write_forwarded(out, head, entered.client, entered.scheme);
     if head.method == Method::Post {
-        write_field(&mut out, "content-length", admission.body.len().to_string().as_bytes());
+        write_content_length(out, admission.body.len());
     }
-    end_head(&mut out);
-    out
+    end_head(out);
 }
 
 /// The key goes up in the form in which it came. In the path it stands already.
 fn write_credential(out: &mut Vec<u8>, admission: &Admission) {
-    let key = upstream_key(&admission.principal, &admission.credential);
+    let key = admission.upstream_key();
     match admission.credential.form {
         CredentialForm::Path => {}
         // Postiz knows only this spelling of the scheme.
@@ -133,9 +147,11 @@ fn write_credential(out: &mut Vec<u8>, admission: &Admission) {
 }
 
 fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, client: IpAddr, scheme: &str) {
-    write_field(out, "x-forwarded-for", client.to_string().as_bytes());
+    let mut text = Vec::with_capacity(40);
+    write_address(&mut text, client);
+    write_field(out, "x-forwarded-for", &text);
     write_field(out, "x-forwarded-proto", scheme.as_bytes());
-    write_field(out, "x-forwarded-host", head.host.to_string().as_bytes());
+    write_field(out, "x-forwarded-host", head.host.authority());
 }
 
 #[cfg(test)]

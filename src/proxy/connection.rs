@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use super::{
     exchange,
@@ -17,9 +17,11 @@ pub async fn serve(
     door: Arc<Door>,
     peer: SocketAddr,
     transport: Transport,
-    mut draining: Draining,
+    draining: Draining,
 ) {
     let mut client = Connection::new(transport);
+    let mut watched = draining.clone();
+    let mut begun = pin!(watched.begun());
     let mut first = true;
     loop {
         let snapshot = state.snapshot.load_full();
@@ -29,7 +31,7 @@ pub async fn serve(
             // A request that has come is answered, drain or not.
             biased;
             next = next_request_head(&mut client, limits, timeouts) => next,
-            () = draining.begun() => Ok(NextHead::Closed),
+            () = &mut begun => Ok(NextHead::Closed),
         };
         let place = Place {
             state: &state,

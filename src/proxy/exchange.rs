@@ -55,8 +55,12 @@ async fn answer(
         let answer = Answer::preflight(head);
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
-    let admission = admit::admit(place, head, &entered, client, known).await?;
+    let mut admission = admit::admit(place, head, &entered, client, known).await?;
     known.upstream = Some(entered.found.route.upstream.name.clone());
-    let sent = forward::forward(place, client, head, &entered, admission).await?;
-    relay::relay(place, client, (head, &entered), sent, known).await
+    let mut sent = forward::forward(place, client, head, &entered, &mut admission).await?;
+    let end = relay::relay(place, client, (head, &entered), &mut sent, known).await?;
+    if sent.head.persistent {
+        sent.server.keep(sent.upstream);
+    }
+    Ok(end)
 }

@@ -7,21 +7,22 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::{
     admit::{Admission, Permit},
-    compose::{self, UpstreamPath},
+    compose::{self, Request, UpstreamPath},
+    memory::Held,
     place::{Entered, Place, Stopped},
     quota,
 };
 use crate::{
     policy::Lease,
-    types::{Denial, KeyDigest, Method, Name, Secret},
+    types::{Denial, Method, Name},
     upstream::Server,
     wire::{
         Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Written,
-        read_response_head,
+        read_response_head, within,
     },
 };
 
@@ -32,68 +33,55 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024,
 const SENT_AHEAD_BYTES: usize = 16 * 1024;
 
 /// An answer whose head has come.
-pub(super) struct Sent {
+pub(super) struct Sent<'a> {
     pub(super) server: Arc<Server>,
     pub(super) upstream: Connection<Transport>,
     pub(super) head: ResponseHead,
-    /// The slot of the stream.
+    /// When it came.
+    pub(super) answered: Instant,
+    /// What it answers.
+    pub(super) admission: &'a Admission,
+    /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
-    /// The digest of the key that was presented: who the stream belongs to.
-    pub(super) key: KeyDigest,
-    /// The key that was presented: what the client may see.
-    pub(super) key_shown: Secret,
-    /// The key that went upstream.
-    pub(super) upstream_key: Secret,
-    /// The upstream's key isn't the client's, and must not be seen in the answer.
-    pub(super) injected: bool,
     /// Bytes of the request's body.
     pub(super) body_bytes: u64,
 }
 
 /// Forwards an admitted request.
-pub(super) async fn forward(
+pub(super) async fn forward<'a>(
     place: &Place<'_>,
     client: &mut Connection<Transport>,
     head: &RequestHead,
     entered: &Entered<'_, '_>,
-    admission: Admission,
-) -> Result<Sent, Stopped> {
+    admission: &'a mut Admission,
+) -> Result<Sent<'a>, Stopped> {
     let route = &entered.found.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
-    let key = compose::upstream_key(&admission.principal, &admission.credential);
-    let mut path = compose::path(entered, key);
+    let mut path = compose::path(entered, admission.upstream_key());
     let started = Instant::now();
     let mut asked = Asked { place, client, server, method: head.method };
-    let request = |path: &UpstreamPath| compose::head(head, entered, &admission, path);
     let (mut upstream, mut answer) =
-        asked.send(&admission.permit, &request(&path), &admission.body).await?;
+        asked.send(&admission.permit, compose::request(head, entered, admission, &path)).await?;
     if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
         // The upstream did nothing but ask for another spelling, so this isn't sending twice.
         path = elsewhere;
-        (upstream, answer) =
-            asked.send(&admission.permit, &request(&path), &admission.body).await?;
+        let request = compose::request(head, entered, admission, &path);
+        (upstream, answer) = Box::pin(asked.send(&admission.permit, request)).await?;
     }
     if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
         // A redirect would carry the key to wherever it leads.
         return Err(Denial::UpstreamBad.into());
     }
-    place.state.metrics.upstream_answered(&server.upstream.name, started.elapsed());
-    let digest = admission.credential.digest;
+    let answered = Instant::now();
+    place.state.metrics.upstream_answered(&server.upstream.name, answered - started);
     if answer.status.is_success() {
-        quota::prove(place.state, &admission.principal, route, &digest);
+        quota::prove(place.state, &admission.principal, route, &admission.credential.digest);
     }
-    let injected = admission.principal.consumer().is_some_and(|c| c.upstream_key.is_some());
-    Ok(Sent {
-        server: Arc::clone(server),
-        upstream,
-        head: answer,
-        upstream_key: Secret::new(key.to_owned()),
-        key_shown: admission.credential.key,
-        injected,
-        body_bytes: u64::try_from(admission.body.len()).unwrap_or(u64::MAX),
-        key: digest,
-        lease: admission.lease,
-    })
+    let body_bytes = u64::try_from(admission.body.len()).unwrap_or(u64::MAX);
+    // The answer may be a stream of hours.
+    admission.body = Held::nothing();
+    let server = Arc::clone(server);
+    Ok(Sent { server, upstream, head: answer, answered, admission, lease: None, body_bytes })
 }
 
 fn slash_redirect(
@@ -122,8 +110,7 @@ impl Asked<'_, '_, '_> {
     async fn send(
         &mut self,
         _permit: &Permit,
-        head: &[u8],
-        body: &[u8],
+        Request { head, body }: Request<'_>,
     ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
         let patience = self.place.snapshot.timeouts.upstream_first_byte;
         let wanted = (&self.server.upstream.name, self.method, patience);
@@ -133,7 +120,7 @@ impl Asked<'_, '_, '_> {
             let connected = self.server.connection(connect).await;
             let mut connection = connected.map_err(|_| Denial::UpstreamDown)?;
             let stall = self.place.snapshot.timeouts.write_stall;
-            let mut parts = [IoSlice::new(head), IoSlice::new(body)];
+            let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
             let written = connection.write_until_heard(&mut parts, stall).await;
             // An upstream may answer before it has read all, and hang up: its answer counts. So a
             // failed write is an error only if no answer can be read either.
@@ -160,7 +147,7 @@ async fn head_of_answer(
     upstream: &mut Connection<Transport>,
     (name, method, patience): (&Name, Method, Duration),
 ) -> Result<ResponseHead, Denial> {
-    let read = async {
+    let answer = async {
         let mut scan = HeadScan::default();
         loop {
             match read_response_head(&mut scan, upstream.buffer(), HEAD_LIMITS, method) {
@@ -181,7 +168,7 @@ async fn head_of_answer(
             }
         }
     };
-    timeout(patience, read).await.unwrap_or(Err(Denial::UpstreamSlow))
+    within(|| sleep(patience), answer).await.unwrap_or(Err(Denial::UpstreamSlow))
 }
 
 /// Waits until the client is gone. What it sends ahead is kept, up to a bound; beyond it the client

@@ -65,11 +65,9 @@ pub(super) fn scheme(
     door: DoorKind,
     access: &Access,
 ) -> &'static str {
-    let told = fields.get("x-forwarded-proto").filter(|_| access.trusted_proxies.trusts(peer));
-    match (door, told) {
-        (DoorKind::Tls, _) | (_, Some(b"https")) => "https",
-        _ => "http",
-    }
+    let told = || access.trusted_proxies.trusts(peer).then(|| fields.get("x-forwarded-proto"));
+    let is_https = door == DoorKind::Tls || told().flatten() == Some(b"https");
+    if is_https { "https" } else { "http" }
 }
 
 /// A browser's Origin is the scheme and Host that it came to, or one of the route's list (MCP

@@ -17,33 +17,33 @@ use crate::{
     observe::Outcome,
     types::{Denial, Method},
     wire::{
-        BodyDecoder, Connection, Decoded, Framing, RequestHead, Transport, end_head, write_field,
-        write_status_line,
+        BodyDecoder, Connection, Decoded, Framing, RequestHead, Transport, end_head,
+        write_content_length, write_field, write_status_line,
     },
 };
 
 /// Fields of the upstream that never go on. `wire` has dropped what is hop-by-hop already.
-const DROPPED: &[&str] = &[
+const DROPPED: &[&[u8]] = &[
     // Ours to write, or not to.
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-expose-headers",
-    "access-control-max-age",
-    "referrer-policy",
-    "strict-transport-security",
+    b"access-control-allow-credentials",
+    b"access-control-allow-headers",
+    b"access-control-allow-methods",
+    b"access-control-allow-origin",
+    b"access-control-expose-headers",
+    b"access-control-max-age",
+    b"referrer-policy",
+    b"strict-transport-security",
     // Tells an attacker what to look for.
-    "server",
-    "x-powered-by",
+    b"server",
+    b"x-powered-by",
     // Leads elsewhere, perhaps with a key in it.
-    "alt-svc",
-    "content-location",
-    "link",
-    "location",
-    "refresh",
+    b"alt-svc",
+    b"content-location",
+    b"link",
+    b"location",
+    b"refresh",
     // A browser's ambient rights have no place on an MCP route.
-    "set-cookie",
+    b"set-cookie",
 ];
 
 /// An error body that is read whole to look for an injected key, at most so large.
@@ -54,16 +54,17 @@ pub(super) async fn relay(
     place: &mut Place<'_>,
     client: &mut Connection<Transport>,
     (head, entered): (&RequestHead, &Entered<'_, '_>),
-    mut sent: Sent,
+    sent: &mut Sent<'_>,
     known: &Known,
 ) -> Result<End, Stopped> {
     let status = sent.head.status.as_u16();
-    let error_body = match sent.injected && !sent.head.status.is_success() {
+    let error_body = match sent.admission.injected_key().is_some() && !sent.head.status.is_success()
+    {
         true => {
             let patience = place.snapshot.timeouts.upstream_first_byte;
             tokio::select! {
                 biased;
-                body = without_key(patience, &mut sent) => Some(body?),
+                body = Box::pin(without_key(patience, sent)) => Some(body?),
                 () = gone(client) => return Err(Stopped::Gone),
             }
         }
@@ -71,21 +72,21 @@ pub(super) async fn relay(
     };
     let coding = match &error_body {
         Some(body) => Coding::Length(u64::try_from(body.len()).unwrap_or(u64::MAX)),
-        None => coding(head, &sent),
+        None => coding(head, sent),
     };
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
-    let is_stream = error_body.is_none() && is_event_stream(&sent) && coding != Coding::None;
-    let out = write_head(place, known, &sent, (coding, keeps, is_stream));
-    let first_byte = known.started.elapsed();
-    let events = if is_stream { open_stream(place, known, head, &mut sent) } else { None };
+    let is_stream = error_body.is_none() && is_event_stream(sent) && coding != Coding::None;
+    let out = write_head(place, known, sent, (coding, keeps, is_stream));
+    let first_byte = sent.answered - known.started;
+    let events = if is_stream { open_stream(place, known, head, sent) } else { None };
     if events.is_some() {
         record::stream_opened(place, known, status);
     }
     let body_bytes = sent.body_bytes;
     let mut pump = Pump::new(place, client, (coding, out), events);
     let pumped = match error_body {
-        Some(body) => pump.finish(body).await,
-        None => pump.run(entered, &mut sent).await,
+        Some(body) => Box::pin(pump.finish(body)).await,
+        None => pump.run(entered, sent).await,
     };
     if pumped == Pumped::UpstreamGone
         && let Some(errors) = respond::last_words(known)
@@ -93,9 +94,7 @@ pub(super) async fn relay(
         pump.end_with(&errors).await;
     }
     let bytes_out = pump.bytes_out();
-    if pumped == Pumped::Whole && sent.head.persistent {
-        sent.server.keep(sent.upstream);
-    }
+    sent.head.persistent &= pumped == Pumped::Whole;
     Ok(End {
         status: Some(status),
         outcome: pumped.outcome(),
@@ -112,7 +111,7 @@ pub(super) async fn relay(
 }
 
 /// How the body goes on, given how it comes.
-fn coding(head: &RequestHead, sent: &Sent) -> Coding {
+fn coding(head: &RequestHead, sent: &Sent<'_>) -> Coding {
     match sent.head.framing {
         Framing::None => Coding::None,
         // What the gateway says between events isn't in the upstream's length.
@@ -125,7 +124,7 @@ fn coding(head: &RequestHead, sent: &Sent) -> Coding {
 }
 
 /// An event stream that can be read. Compressed, it is only bytes.
-fn is_event_stream(sent: &Sent) -> bool {
+fn is_event_stream(sent: &Sent<'_>) -> bool {
     let essence = b"text/event-stream";
     let kind = sent.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence))
@@ -138,25 +137,27 @@ fn open_stream(
     place: &Place<'_>,
     known: &Known,
     head: &RequestHead,
-    sent: &mut Sent,
+    sent: &mut Sent<'_>,
 ) -> Option<Events> {
     let route = known.route.as_ref()?;
-    if sent.lease.is_none() {
-        sent.lease = place.state.leases.open(&route.name, sent.key, u32::MAX).ok();
+    if sent.admission.lease.is_none() {
+        let key = sent.admission.credential.digest;
+        sent.lease = place.state.leases.open(&route.name, key, u32::MAX).ok();
     }
     let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
     let guard = place.state.metrics.stream_opened(&route.name, consumer);
-    Some(Events::new(guard, head.method == Method::Get, sent.injected))
+    Some(Events::new(guard, head.method == Method::Get, sent.admission.injected_key().is_some()))
 }
 
 fn write_head(
     place: &Place<'_>,
     known: &Known,
-    sent: &Sent,
+    sent: &Sent<'_>,
     (coding, keeps, is_stream): (Coding, bool, bool),
 ) -> Vec<u8> {
     let fields = &sent.head.fields;
-    let reflects = |value: &[u8]| sent.injected && leak::shows(value, sent.upstream_key.expose());
+    let injected = sent.admission.injected_key();
+    let reflects = |value: &[u8]| injected.is_some_and(|key| leak::shows(value, key));
     let mut out = Vec::with_capacity(512);
     write_status_line(&mut out, sent.head.status);
     for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
@@ -177,9 +178,7 @@ fn write_head(
     }
     respond::write_own_fields(&mut out, place.door.kind, known);
     match coding {
-        Coding::Length(length) => {
-            write_field(&mut out, "content-length", length.to_string().as_bytes());
-        }
+        Coding::Length(length) => write_content_length(&mut out, length),
         Coding::Chunked => write_field(&mut out, "transfer-encoding", b"chunked"),
         Coding::UntilClose | Coding::None => {}
     }
@@ -192,14 +191,14 @@ fn write_head(
 
 /// Reads an error's body whole and masks the injected key, which the client must never see: Express
 /// says `Cannot GET /mcp/KEY/x`.
-async fn without_key(patience: Duration, sent: &mut Sent) -> Result<Bytes, Denial> {
+async fn without_key(patience: Duration, sent: &mut Sent<'_>) -> Result<Bytes, Denial> {
     let read = timeout(patience, read_small(sent)).await;
     let body = read.map_err(|_| Denial::UpstreamSlow)?.ok_or(Denial::UpstreamBad)?;
-    Ok(leak::masked(&body, sent.upstream_key.expose()).into())
+    Ok(leak::masked(&body, sent.admission.upstream_key()).into())
 }
 
 /// The body, unless it is too large or encoded: what can't be read could hold the key.
-async fn read_small(sent: &mut Sent) -> Option<Vec<u8>> {
+async fn read_small(sent: &mut Sent<'_>) -> Option<Vec<u8>> {
     let mut encodings = sent.head.fields.get_all("content-encoding");
     if !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
         return None;

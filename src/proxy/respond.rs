@@ -12,7 +12,10 @@ use crate::{
     observe::Outcome,
     snapshot::Refusals,
     types::{Denial, Method},
-    wire::{Connection, Framing, RequestHead, Transport, end_head, write_field, write_status_line},
+    wire::{
+        Connection, Framing, RequestHead, Transport, end_head, write_content_length, write_field,
+        write_status_line,
+    },
 };
 
 /// An answer of our own: small and whole.
@@ -224,7 +227,7 @@ async fn write(
     }
     write_own_fields(&mut out, place.door.kind, known);
     if answer.status != StatusCode::NO_CONTENT {
-        write_field(&mut out, "content-length", answer.body.len().to_string().as_bytes());
+        write_content_length(&mut out, answer.body.len());
     }
     if next != Next::Keep {
         write_field(&mut out, "connection", b"close");

@@ -153,7 +153,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
     }
 
     /// Runs until either side ends.
-    pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent) -> Pumped {
+    pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent<'_>) -> Pumped {
         let mut decoder = BodyDecoder::new(sent.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
@@ -243,7 +243,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         &mut self,
         decoder: &mut BodyDecoder,
         entered: &Entered<'_, '_>,
-        sent: &mut Sent,
+        sent: &mut Sent<'_>,
     ) -> Taken {
         loop {
             match decoder.decode(sent.upstream.buffer()) {
@@ -263,7 +263,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
     }
 
     /// Takes one part of the body. `false` where it can't go on.
-    fn take(&mut self, mut data: Bytes, entered: &Entered<'_, '_>, sent: &Sent) -> bool {
+    fn take(&mut self, mut data: Bytes, entered: &Entered<'_, '_>, sent: &Sent<'_>) -> bool {
         while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
             let (step, used) = first.feed(&data);
             let rest = data.split_off(used);
@@ -291,12 +291,15 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         &mut self,
         event: &[u8],
         entered: &Entered<'_, '_>,
-        sent: &Sent,
+        sent: &Sent<'_>,
     ) -> Option<Vec<u8>> {
         let events = self.events.as_mut()?;
         events.first = First::Passed;
-        let listening = self.place.state.legacy.open(&entered.found.route.name, sent.key)?;
-        let keys = (sent.key_shown.expose(), sent.upstream_key.expose());
+        let admission = sent.admission;
+        let credential = &admission.credential;
+        let listening =
+            self.place.state.legacy.open(&entered.found.route.name, credential.digest)?;
+        let keys = (credential.key.expose(), admission.upstream_key());
         let replaced = replace_data(event, |announced| {
             endpoint::public(announced, entered, keys, |query| listening.with_token(query))
         });
@@ -307,7 +310,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             }
             // Not an endpoint, and still it must not show a key that the client doesn't have.
             Replaced::NotEndpoint
-                if sent.injected && leak::shows(event, sent.upstream_key.expose()) =>
+                if admission.injected_key().is_some_and(|key| leak::shows(event, key)) =>
             {
                 None
             }

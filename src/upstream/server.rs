@@ -7,7 +7,7 @@ use tokio_rustls::TlsConnector;
 use super::{names::Names, pool::Pool};
 use crate::{
     snapshot::Upstream,
-    wire::{Connection, Transport},
+    wire::{Connection, Socket, Transport},
 };
 
 /// How often idle connections are looked at.
@@ -52,7 +52,8 @@ impl Server {
         if let Some(kept) = self.pool.take() {
             return Ok(kept);
         }
-        let connected = time::timeout(timeout, self.try_addresses()).await;
+        // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
+        let connected = Box::pin(time::timeout(timeout, self.try_addresses())).await;
         let transport = connected.ok().flatten().ok_or_else(|| {
             self.names.failed();
             Unreachable
@@ -98,7 +99,7 @@ impl Server {
         let Some(tls) = &self.upstream.tls else { return Ok(Transport::Plain(socket)) };
         let name = ServerName::try_from(self.upstream.endpoint.host.to_string())
             .map_err(std::io::Error::other)?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, Socket(socket)).await?;
         Ok(Transport::Tls(Box::new(stream.into())))
     }
 }

@@ -10,8 +10,10 @@ use std::{
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
+    time::{sleep, timeout},
 };
+
+use super::within::within;
 
 /// The most that one read brings.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -164,11 +166,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.stream.is_write_vectored() {
+        let mut filled = parts.iter().filter(|part| !part.is_empty());
+        let first = filled.next().map_or(&[][..], |part| part);
+        if filled.next().is_some() && self.stream.is_write_vectored() {
             return Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         }
-        let first = parts.iter().find(|part| !part.is_empty());
-        Pin::new(&mut self.stream).poll_write(cx, first.map_or(&[], |part| part))
+        Pin::new(&mut self.stream).poll_write(cx, first)
     }
 
     async fn flush(&mut self, stall: Duration) -> io::Result<()> {
@@ -209,27 +212,13 @@ fn checked(taken: usize) -> io::Result<usize> {
     if taken == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(taken) }
 }
 
-/// Polls until it is ready, for at most `stall`. There is no timer unless the first poll had to
-/// wait.
+/// Polls until it is ready, for at most `stall`.
 async fn unless_stalled<T>(
     stall: Duration,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
 ) -> io::Result<T> {
-    match at_once(&mut poll).await {
-        Some(result) => result,
-        None => timeout(stall, poll_fn(poll)).await?,
-    }
-}
-
-/// One poll: `None` where it has to wait.
-pub(super) async fn at_once<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
-    poll_fn(|cx| {
-        Poll::Ready(match poll(cx) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        })
-    })
-    .await
+    let done = within(|| sleep(stall), poll_fn(poll)).await;
+    done.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use bytes::Bytes;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Host {
     /// Lower-case, checked to be ASCII.
-    name: Bytes,
+    authority: Bytes,
+    name_len: usize,
     port: Option<u16>,
 }
 
@@ -23,15 +24,19 @@ impl Host {
             [b':', digits @ ..] => Some(parse_port(digits)?),
             _ => return None,
         };
-        let mut name = authority;
-        name.truncate(name_len);
-        Some(Self { name, port })
+        Some(Self { authority, name_len, port })
     }
 
     /// The name in lower case, without the port; an IPv6 address keeps its brackets.
     pub fn name(&self) -> &str {
-        // Only ASCII passes `parse`; the default is never taken.
-        str::from_utf8(&self.name).unwrap_or_default()
+        // Only ASCII passes `parse`; the defaults are never taken.
+        let name = self.authority.get(..self.name_len).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
+    }
+
+    /// All of it, in lower case.
+    pub const fn authority(&self) -> &Bytes {
+        &self.authority
     }
 
     /// The port, if one was written.
@@ -67,11 +72,8 @@ fn parse_port(digits: &[u8]) -> Option<u16> {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
-            None => Ok(()),
-        }
+        // Only ASCII passes `parse`; the default is never taken.
+        f.write_str(str::from_utf8(&self.authority).unwrap_or_default())
     }
 }
 

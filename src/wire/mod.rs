@@ -12,14 +12,17 @@ mod head;
 mod host;
 mod receive;
 mod transport;
+mod within;
 
 pub use connection::{Connection, Written};
 pub use fields::Fields;
 pub use h1::{
     BodyDecoder, Decoded, HeadScan, LAST_CHUNK, end_head, read_request_head, read_response_head,
-    write_chunk, write_chunk_head, write_field, write_request_line, write_status_line,
+    write_chunk, write_chunk_head, write_content_length, write_field, write_request_line,
+    write_status_line,
 };
 pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Version};
 pub use host::Host;
 pub use receive::{HeadTimeouts, NextHead, next_request_head, read_body};
-pub use transport::Transport;
+pub use transport::{Socket, Transport};
+pub use within::within;

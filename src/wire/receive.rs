@@ -5,13 +5,14 @@ use std::{io, time::Duration};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 use super::{
-    connection::{Connection, at_once},
+    connection::Connection,
     h1::{BodyDecoder, Decoded, HeadScan, read_request_head},
     head::{Framing, HeadLimits, RequestHead},
+    within::within,
 };
 use crate::types::Denial;
 
@@ -99,7 +100,8 @@ pub async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
     {
         return Ok(Err(Denial::BodyTooLarge));
     }
-    let start = Instant::now();
+    // Most bodies come with their head, and are never waited for.
+    let mut start = None;
     let mut decoder = BodyDecoder::new(framing);
     let mut body = Gathered::One(Bytes::new());
     loop {
@@ -118,6 +120,7 @@ pub async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
             Ok(Decoded::NeedMore) => {}
             Err(what) => return Ok(Err(Denial::Malformed(what))),
         }
+        let start = *start.get_or_insert_with(Instant::now);
         let until = start + timeout + earned(body.len());
         match fill_until(conn, until).await? {
             Some(0) => {
@@ -141,11 +144,17 @@ async fn fill_until<S: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Connection<S>,
     until: Instant,
 ) -> io::Result<Option<usize>> {
-    if let Some(filled) = at_once(|cx| conn.poll_fill(cx)).await {
-        // Whoever always has a byte ready (a body of chunk extensions, say) never meets the timer.
-        return if Instant::now() > until { Ok(None) } else { filled.map(Some) };
+    let mut waited = false;
+    let timer = || {
+        waited = true;
+        sleep_until(until)
+    };
+    let filled = within(timer, conn.fill()).await;
+    // Whoever always has a byte ready (a body of chunk extensions, say) never meets the timer.
+    if !waited && Instant::now() > until {
+        return Ok(None);
     }
-    timeout_at(until, conn.fill()).await.map_or(Ok(None), |filled| filled.map(Some))
+    filled.transpose()
 }
 
 /// The parts of a body. A body that came at once, as nearly all do, is never copied.

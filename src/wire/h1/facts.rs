@@ -42,11 +42,12 @@ pub(super) fn sift(head: &[u8], lines: &mut Vec<Line>) -> Result<Facts, Malforma
     let mut facts = Facts::default();
     let mut named: Vec<&[u8]> = Vec::new();
     let mut fault = None;
+    let may_disguise = memchr::memchr(b'_', head).is_some();
     lines.retain(|line| {
         let name = head.get(line.name()).unwrap_or_default();
         match classify(name) {
             Class::EndToEnd => {
-                if is_disguised(name) {
+                if may_disguise && is_disguised(name) {
                     fault = fault.or(Some(Malformation::FieldName));
                 }
                 return true;

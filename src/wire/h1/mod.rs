@@ -23,8 +23,8 @@ pub use request::read_request_head;
 pub use response::read_response_head;
 pub use scan::HeadScan;
 pub use write::{
-    LAST_CHUNK, end_head, write_chunk, write_chunk_head, write_field, write_request_line,
-    write_status_line,
+    LAST_CHUNK, end_head, write_chunk, write_chunk_head, write_content_length, write_field,
+    write_request_line, write_status_line,
 };
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ pub fn write_status_line(out: &mut impl BufMut, status: StatusCode) {
 
 /// Writes one field line. A CR, LF or NUL in the value is written as a space (RFC 9110 5.5): no
 /// value, wherever it came from, can begin a line of its own.
-pub fn write_field(out: &mut impl BufMut, name: &str, value: &[u8]) {
-    out.put_slice(name.as_bytes());
+pub fn write_field(out: &mut impl BufMut, name: impl AsRef<[u8]>, value: &[u8]) {
+    out.put_slice(name.as_ref());
     out.put_slice(b": ");
     let mut rest = value;
     while let Some((clean, dirty)) =
@@ -44,6 +44,11 @@ pub fn write_field(out: &mut impl BufMut, name: &str, value: &[u8]) {
     }
     out.put_slice(rest);
     out.put_slice(b"\r\n");
+}
+
+/// Writes the one `Content-Length` of a head.
+pub fn write_content_length(out: &mut impl BufMut, length: impl itoa::Integer) {
+    write_field(out, "content-length", itoa::Buffer::new().format(length).as_bytes());
 }
 
 /// Writes the blank line that ends a head.

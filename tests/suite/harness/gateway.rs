@@ -10,7 +10,7 @@ use portcullis::{
     config::{self, Surroundings},
     gateway::{self, Stop},
     observe::LogSink,
-    wire::Transport,
+    wire::{Socket, Transport},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -239,7 +239,7 @@ impl Gateway {
             .with_no_client_auth();
         let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
         let name = ServerName::try_from(HOST).unwrap();
-        let connect = TlsConnector::from(Arc::new(config)).connect(name, socket);
+        let connect = TlsConnector::from(Arc::new(config)).connect(name, Socket(socket));
         let tls = within("a TLS handshake", connect).await.unwrap();
         Client::new(Transport::Tls(Box::new(tls.into())), Arc::clone(&self.received))
     }

@@ -103,6 +103,6 @@ fn hop_by_hop_fields_end_here() {
         Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = read(raw, Method::Get).unwrap().unwrap();
     let names: Vec<_> = head.fields.iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["content-type"]);
+    assert_eq!(names, [b"content-type"]);
     assert!(!head.persistent);
 }
