@@ -15,6 +15,8 @@ mod smoke;
 mod routing;
 mod strict;
 
+mod denials;
+
 mod addresses;
 mod credentials;
 mod limits;

@@ -1,0 +1,225 @@
+//! Every denial, driven through the whole gateway: what the client gets of it, to the last field, and
+//! what the operator reads.
+
+mod scenes;
+
+use portcullis::types::{Denial as D, Malformation as M};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Call, Client, Gateway, Key, Setup, Upstream};
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Keeps,
+    Closes,
+}
+use Then::{Closes, Keeps};
+
+/// A refusal as the client and the operator have to see it.
+struct Row {
+    status: u16,
+    code: i32,
+    /// The operator's word. The client's is the same, but for a key's refusal.
+    reason: &'static str,
+    id: Value,
+    then: Then,
+    /// The fields that not every refusal has.
+    fields: Vec<(&'static str, &'static str)>,
+}
+
+/// Makes a test of each row, and of all denials one match without a wildcard: a new one doesn't
+/// compile before it has a row here. Under `otherwise` stand those that are told in another way than
+/// by an answer, each with the test of that.
+macro_rules! every_denial {
+    (
+        malformed { $($what:ident => $malformed:ident $malformed_status:literal;)+ }
+        denied {
+            $($denial:pat => $scene:ident
+                $status:literal $code:literal $reason:literal id $id:tt $then:ident [$($field:tt)*];)+
+        }
+        otherwise { $($other:pat => $test:ident;)+ }
+    ) => {
+        const _: fn(D) = |denial| match denial {
+            D::Malformed(what) => match what {
+                $(M::$what => {})+
+            }
+            $($denial => {})+
+            $($other => { let _: fn() = $test; })+
+        };
+        $(#[tokio::test]
+        async fn $malformed() {
+            let row = malformed($malformed_status);
+            holds(scenes::$malformed().await.because(M::$what), row).await;
+        })+
+        $(#[tokio::test]
+        async fn $scene() {
+            let (status, code, reason) = ($status, $code, $reason);
+            let (id, then, fields) = (json!($id), $then, vec![$($field)*]);
+            holds(scenes::$scene().await, Row { status, code, reason, id, then, fields }).await;
+        })+
+    };
+}
+
+fn malformed(status: u16) -> Row {
+    Row {
+        status,
+        code: 4000,
+        reason: "malformed",
+        id: Value::Null,
+        then: Closes,
+        fields: Vec::new(),
+    }
+}
+
+const ALLOW: (&str, &str) = ("allow", "GET, POST, DELETE, OPTIONS");
+const CHALLENGE: (&str, &str) = ("www-authenticate", "Bearer realm=\"portcullis\"");
+
+const fn after(seconds: &'static str) -> (&'static str, &'static str) {
+    ("retry-after", seconds)
+}
+
+every_denial! {
+    malformed {
+        RequestLine            => request_line          400;
+        Version                => version               505;
+        LineEnd                => line_end              400;
+        Field                  => field                 400;
+        FieldName              => field_name            400;
+        Framing                => framing               400;
+        TransferCoding         => transfer_coding       501;
+        Chunk                  => chunk                 400;
+        Host                   => host_field            400;
+        Target                 => target                400;
+        Path                   => path                  400;
+        Connection             => connection            400;
+    }
+    denied {
+        D::TargetTooLong       => target_too_long       414 4140   "target_too_long"      id null Closes [];
+        D::HeadTooLarge        => head_too_large        431 4310   "head_too_large"       id null Closes [];
+        D::Timeout             => timeout               408 4080   "timeout"              id null Closes [];
+        D::Expectation         => expectation           417 4170   "expectation"          id null Closes [];
+        D::NoRoute             => no_route              404 4040   "no_route"             id 7    Keeps  [];
+        D::Host                => host                  421 4210   "host"                 id 7    Keeps  [];
+        D::Method              => method                405 4050   "method"               id null Keeps  [ALLOW];
+        D::MediaType           => media_type            415 4150   "media_type"           id 7    Keeps  [];
+        D::Address             => address               403 4030   "address"              id 7    Keeps  [];
+        D::Origin              => origin                403 4031   "origin"               id 7    Keeps  [];
+        D::Insecure            => insecure              403 4032   "insecure"             id 7    Keeps  [];
+        D::CredentialAmbiguous => credential_ambiguous  400 4001   "credential_ambiguous" id 7    Keeps  [];
+        D::KeyMissing          => key_missing           401 4010   "key_missing"          id 7    Keeps  [CHALLENGE];
+        D::KeyUnknown          => key_unknown           401 4010   "key_unknown"          id 7    Keeps  [CHALLENGE];
+        D::KeyExpired          => key_expired           401 4010   "key_expired"          id 7    Keeps  [CHALLENGE];
+        D::Rate { .. }         => rate                  200 4290   "rate"                 id 7    Keeps  [after("86400")];
+        D::DiscoverRate { .. } => discover_rate         503 5031   "rate"                 id 7    Keeps  [after("8640")];
+        D::Streams             => streams               429 4291   "streams"              id 7    Keeps  [after("10")];
+        D::Overload            => overload              503 5030   "overload"             id null Closes [after("1")];
+        D::BodyTooLarge        => body_too_large        413 4130   "body_too_large"       id null Closes [];
+        D::NotJson             => not_json              400 -32700 "not_json"             id null Keeps  [];
+        D::NotRpc              => not_rpc               400 -32600 "not_rpc"              id null Keeps  [];
+        D::Discovery           => discovery             404 4041   "discovery"            id 7    Keeps  [];
+        D::UpstreamDown        => upstream_down         502 5020   "upstream_down"        id 7    Keeps  [];
+        D::UpstreamSlow        => upstream_slow         504 5040   "upstream_slow"        id 7    Keeps  [];
+        D::UpstreamBad         => upstream_bad          502 5021   "upstream_bad"         id 7    Keeps  [];
+    }
+    otherwise {
+        D::UpstreamGone        => upstream_gone_is_the_last_event_of_the_call;
+    }
+}
+
+#[tokio::test]
+async fn a_rate_that_nobody_reads_in_band_is_429() {
+    let row = Row {
+        status: 429,
+        code: 4290,
+        reason: "rate",
+        id: Value::Null,
+        then: Keeps,
+        fields: vec![after("86400")],
+    };
+    holds(scenes::rate_of_a_notification().await, row).await;
+}
+
+#[tokio::test]
+async fn upstream_gone_is_the_last_event_of_the_call() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&scenes::post(&Key::new())).await;
+    let from_upstream = upstream.next().await.stream(&[]).await;
+    let mut stream = client.stream().await;
+    from_upstream.hang_up();
+    let event = stream.next_event().await.expect("an error event");
+    let error = serde_json::from_str(&event.data).unwrap();
+    let request_id = is_an_error(&error, (5022, "upstream_gone"), &json!(7));
+    assert_eq!(stream.next_event().await, None);
+    let line = gateway.logged("the end", |line| line["event"] == "exchange").await;
+    let said = (&line["request_id"], &line["reason"], &line["outcome"]);
+    assert_eq!(said, (&request_id.into(), &"upstream_gone".into(), &"upstream_gone".into()));
+}
+
+/// A request that was refused, and where.
+struct Refused {
+    client: Client,
+    answer: Answer,
+    gateway: Gateway,
+}
+
+impl Refused {
+    /// Holds it to saying what exactly was malformed.
+    fn because(self, what: M) -> Self {
+        assert_eq!(self.answer.json()["error"]["message"], *D::Malformed(what).text());
+        self
+    }
+}
+
+/// Holds a refusal to its row, on the wire and in what the operator reads.
+async fn holds(refused: Refused, row: Row) {
+    // In this order, so that the client goes before the gateway does.
+    let Refused { gateway, answer, mut client } = refused;
+    let challenged = row.fields.contains(&CHALLENGE);
+    // Missing, wrong and expired look alike from outside.
+    let told = if challenged { "unauthorized" } else { row.reason };
+    answer.refused(row.status, told);
+    let request_id = is_an_error(&answer.json(), (row.code, told), &row.id);
+    for name in ["retry-after", "allow", "www-authenticate"] {
+        let expected = row.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
+        match (answer.field(name), expected) {
+            (Some(seconds), Some(most)) if told == "rate" => waits(&answer, seconds, most),
+            (found, expected) => assert_eq!(found, expected, "{name}: {answer:?}"),
+        }
+    }
+    let this = |line: &Value| line["request_id"] == request_id.as_str();
+    let line = gateway.logged("the refusal", this).await;
+    assert_eq!((&line["reason"], &line["status"]), (&row.reason.into(), &row.status.into()));
+    assert_eq!(line["outcome"], "refused");
+    let word = format!("reason=\"{}\"", row.reason);
+    gateway.metric_becomes("portcullis_refusals_total", &[&word], 1.0).await;
+    assert_eq!(answer.closes(), row.then == Closes, "{answer:?}");
+    match row.then {
+        Closes => client.is_closed().await,
+        // What follows on the connection is read as a request of its own.
+        Keeps => assert!([308, 404].contains(&client.ask(&Call::get("/nowhere")).await.status)),
+    }
+}
+
+/// Holds an error to its code, its word and its id, and to saying nothing more. Gives its request's id.
+fn is_an_error(error: &Value, (code, reason): (i32, &str), id: &Value) -> String {
+    assert_eq!((&error["jsonrpc"], &error["id"]), (&"2.0".into(), id), "{error}");
+    assert_eq!(error["error"]["code"], code, "{error}");
+    assert!(error["error"]["message"].as_str().is_some_and(|text| text.ends_with('.')), "{error}");
+    let data = error["error"]["data"].as_object().unwrap();
+    assert_eq!(data["reason"], reason, "{error}");
+    let more = data.keys().filter(|name| !["reason", "request_id"].contains(&name.as_str()));
+    let expected = if reason == "rate" { &["retry_after_ms"][..] } else { &[] };
+    assert_eq!(more.collect::<Vec<_>>(), expected, "{error}");
+    data["request_id"].as_str().unwrap().to_owned()
+}
+
+/// The wait is told twice, and a machine may take a moment of it.
+fn waits(answer: &Answer, seconds: &str, most: &str) {
+    let (seconds, most): (u64, u64) = (seconds.parse().unwrap(), most.parse().unwrap());
+    let exact = answer.json()["error"]["data"]["retry_after_ms"].as_u64().unwrap();
+    assert!((most - 60..=most).contains(&seconds), "{seconds} of {most}");
+    assert!((1000 * (seconds - 1)..=1000 * seconds).contains(&exact), "{exact} ms, {seconds} s");
+}
