@@ -24,6 +24,7 @@ mod limits;
 mod forwarding;
 mod legacy;
 mod streaming;
+mod upstream_tls;
 mod upstreams;
 
 mod drain;

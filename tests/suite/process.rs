@@ -11,6 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::harness::{Authority, tls_before};
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn portcullis(dir: &TempDir, text: &str) -> Command {
@@ -95,10 +97,14 @@ fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<
 
 impl Process {
     fn start(upstream: SocketAddr) -> Self {
-        let dir = TempDir::new().unwrap();
+        let config = |listener: &str| config(listener, &upstream.to_string());
+        Self::start_with(TempDir::new().unwrap(), config)
+    }
+
+    fn start_with(dir: TempDir, config: impl FnOnce(&str) -> String) -> Self {
         // The process can't tell its ports but in its log, so they are asked for beforehand.
         let (http, admin) = (free(), free());
-        let text = config(&http.to_string(), &upstream.to_string()).replace(
+        let text = config(&http.to_string()).replace(
             "[admin]\naddress = \"127.0.0.1:0\"",
             &format!("[admin]\naddress = \"{admin}\""),
         );
@@ -301,6 +307,33 @@ fn no_key_is_in_anything_that_the_process_writes_whatever_becomes_of_a_request()
         for outcome in reasons.iter().chain(answered.iter().filter(|_| quotes)) {
             let found = memchr::memmem::find(&out, outcome.as_bytes()).is_some();
             assert!(found, "{outcome} never happened, so it wasn't tried");
+        }
+        assert_eq!(shows(&out), None, "the log shows a key");
+        assert_eq!(shows(&err), None, "standard error shows a key");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn no_key_is_in_anything_that_the_process_writes_of_a_tls_failure() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for server in [other.server("localhost"), authority.server("other.test")] {
+        let port = tls_before(free(), server).await;
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), authority.pem()).unwrap();
+        let process = Process::start_with(dir, |listener| {
+            let endpoint = format!("https://localhost:{port}\"]\nca = \"ca.pem\"");
+            config(listener, "HERE").replace("http://HERE\"]", &endpoint)
+        });
+        for request in keys().iter().flat_map(|key| requests(key)) {
+            let answer = process.send(request.as_bytes());
+            assert_eq!(shows(&answer), None, "an answer shows a key: {request}");
+        }
+        let metrics = process.ask_admin("/metrics").unwrap();
+        assert_eq!(shows(metrics.as_bytes()), None, "a metric shows a key");
+        let (out, err) = process.end();
+        for said in ["invalid peer certificate", "\"reason\":\"upstream_down\""] {
+            let found = memchr::memmem::find(&out, said.as_bytes()).is_some();
+            assert!(found, "{said} isn't in the log, so it wasn't tried");
         }
         assert_eq!(shows(&out), None, "the log shows a key");
         assert_eq!(shows(&err), None, "standard error shows a key");

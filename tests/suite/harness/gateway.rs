@@ -94,15 +94,18 @@ impl Setup {
         self
     }
 
+    /// Puts a file beside the configuration.
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        self
+    }
+
     /// Adds a TLS listener, `https`, with a certificate of [`HOST`].
     pub(crate) fn tls(mut self) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        let (cert_file, key_file) =
-            (self.dir.path().join("cert.pem"), self.dir.path().join("key.pem"));
-        std::fs::write(cert_file, certificate.pem()).unwrap();
-        std::fs::write(key_file, key.serialize_pem()).unwrap();
+        self = self.file("cert.pem", &certificate.pem()).file("key.pem", &key.serialize_pem());
         self.authority = Some(certificate.der().clone());
         self.listeners.push_str(
             "[[listeners]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\n\

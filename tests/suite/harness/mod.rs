@@ -6,6 +6,7 @@
 //! drain (see `sinks.rs`).
 
 mod answer;
+mod authority;
 mod call;
 mod client;
 mod events;
@@ -19,6 +20,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     answer::Answer,
+    authority::{Authority, tls_before},
     call::{Call, call_with_id, tool_call},
     client::Client,
     events::{Event, EventStream},
