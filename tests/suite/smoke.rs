@@ -11,9 +11,9 @@ async fn a_call_passes_with_its_key() {
     let seen = gateway.pass(&mut upstream, &call).await;
     assert_eq!(seen.target, format!("/mcp/{}", key.text()));
     assert_eq!(seen.text(), tool_call(1));
-    upstream.saw_nothing(&gateway).await;
     let line = gateway.logged("the call", |line| line["status"] == 200).await;
     assert_eq!(line["path"], "/api/mcp/{key}");
+    upstream.saw_nothing(&gateway).await;
 }
 
 #[tokio::test]
