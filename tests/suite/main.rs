@@ -28,6 +28,7 @@ mod upstream_tls;
 mod upstreams;
 
 mod drain;
+mod panics;
 mod process;
 mod timeouts;
 mod tls;

@@ -277,6 +277,11 @@ impl Gateway {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Lets a panic be told in its log, as `main` does for the process.
+    pub(crate) fn tells_of_panics(&self) {
+        portcullis::observe::install_panic_hook(&self.log);
+    }
+
     /// Waits for a line of the log: an exchange is noted a moment after its answer was sent.
     pub(crate) async fn logged(
         &self,
