@@ -1,0 +1,136 @@
+//! The real binary: what it says when it can't start, that no key is in anything that it writes, and
+//! how it ends.
+
+mod silence;
+mod starting;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn portcullis(dir: &TempDir, text: &str) -> Command {
+    let file = dir.path().join("portcullis.toml");
+    std::fs::write(&file, text).unwrap();
+    command(&file)
+}
+
+fn command(file: &PathBuf) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["run", "--config"]).arg(file).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn config(listener: &str, upstream: &str) -> String {
+    format!(
+        "[[listeners]]\nname = \"http\"\naddress = \"{listener}\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.postiz]\nendpoints = [\"http://{upstream}\"]\nstrip_prefix = \"/api\"\n\
+         [[routes]]\nname = \"mcp\"\nupstream = \"postiz\"\nunknown_keys = \"forward\"\n\
+         paths = [\"/api/mcp/{{key}}\", \"/api/mcp\", \"/api/sse/{{key}}\"]\n\
+         [limits]\nunproven_per_address = \"100000/s\"\n\
+         [timeouts]\nbody = \"50ms\"\nhead = \"1s\"\n"
+    )
+}
+
+/// The gateway as a process, and where it listens.
+struct Process {
+    child: Child,
+    http: SocketAddr,
+    admin: SocketAddr,
+    out: std::thread::JoinHandle<Vec<u8>>,
+    err: std::thread::JoinHandle<Vec<u8>>,
+    _dir: TempDir,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+impl Process {
+    fn start(upstream: SocketAddr) -> Self {
+        let config = |listener: &str| config(listener, &upstream.to_string());
+        Self::start_with(TempDir::new().unwrap(), config)
+    }
+
+    fn start_with(dir: TempDir, config: impl FnOnce(&str) -> String) -> Self {
+        // The process can't tell its ports but in its log, so they are asked for beforehand.
+        let (http, admin) = (free(), free());
+        let text = config(&http.to_string()).replace(
+            "[admin]\naddress = \"127.0.0.1:0\"",
+            &format!("[admin]\naddress = \"{admin}\""),
+        );
+        let mut child = portcullis(&dir, &text).spawn().unwrap();
+        let out = collect(child.stdout.take().unwrap());
+        let err = collect(child.stderr.take().unwrap());
+        let process = Self { child, http, admin, out, err, _dir: dir };
+        let started = Instant::now();
+        while !process.ask_admin("/readyz").is_some_and(|answer| answer.contains("200 OK")) {
+            assert!(started.elapsed() < PATIENCE, "it doesn't come up");
+            std::thread::yield_now();
+        }
+        process
+    }
+
+    fn ask_admin(&self, path: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(self.admin).ok()?;
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.admin).ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Sends bytes that ask for the connection to be closed, and reads until it is.
+    fn send(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut socket = TcpStream::connect(self.http).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = socket.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Ends it by SIGTERM, and gives what it wrote.
+    fn end(mut self) -> (Vec<u8>, Vec<u8>) {
+        self.signal("TERM");
+        let begun = Instant::now();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "SIGTERM ends it with 0");
+        assert!(begun.elapsed() < Duration::from_secs(2), "an idle end took {:?}", begun.elapsed());
+        (self.out.join().unwrap(), self.err.join().unwrap())
+    }
+}
+
+#[test]
+fn sighup_does_not_end_it_and_sigterm_ends_it_at_once() {
+    let process = Process::start(free());
+    process.signal("HUP");
+    assert!(process.ask_admin("/livez").unwrap().contains("200 OK"));
+    let (out, _) = process.end();
+    let out = String::from_utf8(out).unwrap();
+    assert!(
+        out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        "{out}"
+    );
+}
