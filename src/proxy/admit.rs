@@ -65,7 +65,7 @@ pub(super) fn enter<'s, 'a>(
     // One reading of the path. What is ambiguous is refused here and never cleaned, so that every
     // gate below, the log and the upstream see the same path.
     let path = Path::read(head.target()).map_err(Denial::Malformed)?;
-    gates::discovery(&path)?;
+    gates::discovery(head, &path, &place.snapshot.routes)?;
     let found = place.snapshot.routes.find(head.host.name(), &path)?;
     known.routed(&found);
     // The address before the credential: who may not come from there isn't told if a key is right.

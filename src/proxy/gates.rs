@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::SystemTime};
 use super::state::DoorKind;
 use crate::{
     policy::{Principal, Standing},
-    snapshot::{Access, Route, Snapshot, UnknownKeys},
+    snapshot::{Access, Route, Routes, Snapshot, UnknownKeys},
     types::{Credential, Denial, Malformation, Method, Path, Segment},
     wire::{Fields, RequestHead},
 };
@@ -16,7 +16,20 @@ use crate::{
 ///
 /// RFC 8414 puts the well-known words before the path of a resource, OpenID Connect Discovery behind
 /// it, so they are looked for anywhere.
-pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
+///
+/// A Host that no route is for is refused as on any path.
+pub(super) fn discovery(
+    head: &RequestHead,
+    path: &Path<'_>,
+    routes: &Routes,
+) -> Result<(), Denial> {
+    if !seeks_oauth(head.method, path) {
+        return Ok(());
+    }
+    Err(if routes.serve(head.host.name()) { Denial::Discovery } else { Denial::Host })
+}
+
+fn seeks_oauth(method: Method, path: &Path<'_>) -> bool {
     let begins = |segment: &Segment<'_>, words: &[&str]| {
         let segment = segment.raw().to_ascii_lowercase();
         words.iter().any(|word| segment.starts_with(word))
@@ -28,9 +41,10 @@ pub(super) fn discovery(path: &Path<'_>) -> Result<(), Denial> {
         }
         _ => false,
     });
-    let register = matches!(segments, [only] if only.is("register"));
+    // Clients register by POST (RFC 7591 3.1); a page of that name may be anybody's.
+    let register = method == Method::Post && matches!(segments, [only] if only.is("register"));
     let of_postiz = segments.iter().take(2).any(|segment| begins(segment, &["mcp-oauth"]));
-    if well_known || register || of_postiz { Err(Denial::Discovery) } else { Ok(()) }
+    well_known || register || of_postiz
 }
 
 /// The client's address: the peer, or behind a trusted proxy the hop that it wrote.

@@ -68,6 +68,12 @@ struct Entry {
     route: Arc<Route>,
 }
 
+impl Entry {
+    fn is_for(&self, host: &str) -> bool {
+        self.host.as_ref().is_none_or(|pattern| &*pattern.0 == host)
+    }
+}
+
 /// A route found for a request.
 pub struct Found<'r, 'a> {
     /// The route.
@@ -110,7 +116,7 @@ impl Routes {
     pub fn find<'r, 'a>(&'r self, host: &str, path: &Path<'a>) -> Result<Found<'r, 'a>, NoRoute> {
         let mut host_known = false;
         for entry in &self.entries {
-            if entry.host.as_ref().is_some_and(|pattern| &*pattern.0 != host) {
+            if !entry.is_for(host) {
                 continue;
             }
             host_known = true;
@@ -126,6 +132,11 @@ impl Routes {
             });
         }
         Err(if host_known { Denial::NoRoute } else { Denial::Host })
+    }
+
+    /// Whether some route is for the host (lower-case, without port).
+    pub fn serve(&self, host: &str) -> bool {
+        self.entries.iter().any(|entry| entry.is_for(host))
     }
 
     /// Every route, in the order of the file.

@@ -132,14 +132,44 @@ async fn discovery_is_refused_wherever_a_client_looks_for_it_and_nowhere_else() 
         "/api/mcp/.well-known/oauth-authorization-server",
         "/.WELL-KNOWN/OAuth-Authorization-Server",
         "/API/Mcp-OAuth/authorize",
-        "/register/",
     ] {
         gateway.ask(&Call::get(target)).await.refused(404, "discovery");
         gateway.ask(&Call::new("OPTIONS", target)).await.refused(404, "discovery");
+        let elsewhere = Call::get(target).host("other.test");
+        gateway.ask(&elsewhere).await.refused(421, "host");
     }
+    gateway.ask(&Call::post("/register/", "{}")).await.refused(404, "discovery");
+    gateway.ask(&Call::post("/register", "{}").host("other.test")).await.refused(421, "host");
     for target in ["/registered", "/.well-known/ai-catalog.json", "/.well-known"] {
         gateway.ask(&Call::get(target)).await.refused(404, "no_route");
     }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_called_register_is_a_path_like_any_other() {
+    let mut upstream = Upstream::start().await;
+    let routes = r#"
+        [[routes]]
+        name = "all"
+        paths = ["/api"]
+        hosts = ["gateway.test"]
+        upstream = "postiz"
+        unknown_keys = "forward"
+        [[routes]]
+        name = "pages"
+        paths = ["/register"]
+        upstream = "root"
+        unknown_keys = "forward"
+    "#;
+    let root = format!("[upstreams.root]\nendpoints = [\"http://{}\"]", upstream.address());
+    let gateway = Setup::new(&upstream).routes(routes).also(&root).start();
+    let key = Key::new();
+    for target in ["/register", "/register/form"] {
+        let seen = gateway.pass(&mut upstream, &Call::get(target).bearer(&key)).await;
+        assert_eq!(seen.target, target);
+    }
+    gateway.ask(&Call::post("/register", "{}").bearer(&key)).await.refused(404, "discovery");
     upstream.saw_nothing(&gateway).await;
 }
 
