@@ -1,10 +1,12 @@
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -35,13 +37,22 @@ impl Transport {
     /// Makes the end of the connection a reset: the peer can't take it for an end of input.
     pub fn reset_on_drop(&self) {
         // Where the system refuses, the connection is gone already.
-        let _ = socket2::SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
     }
 
     /// Whether nothing has come and nobody hung up since the last answer. A connection of which
     /// that isn't true must not carry another request: what waits there belongs to no request.
+    ///
+    /// The system is asked, and not the reactor: what the reactor knows is as old as its last turn,
+    /// and bytes that came since would be read as the next client's answer.
     pub fn is_quiet(&self) -> bool {
-        matches!(self.socket().try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let read_ahead = match self {
+            Self::Plain(_) => false,
+            // TLS decrypts whole records: what is left of one isn't in the socket any more.
+            Self::Tls(tls) => !tls.get_ref().1.wants_read(),
+        };
+        let waiting = SockRef::from(self.socket()).recv(&mut [MaybeUninit::uninit()]);
+        !read_ahead && waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -145,3 +156,6 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
