@@ -18,8 +18,8 @@ const QUERY_NAMES: &[&str] = &[
 /// The one credential of a request, in whichever of its forms.
 ///
 /// # Errors
-/// `KeyMissing` where there is none; `CredentialAmbiguous` where there are two that differ, or one
-/// in the query; `Malformed` where Authorization isn't visible ASCII.
+/// `KeyMissing` where there is none; `CredentialAmbiguous` where there are two that differ, one in
+/// the query, or one with a blank in it; `Malformed` where Authorization isn't visible ASCII.
 pub(super) fn present(
     fields: &Fields,
     path: &Path<'_>,
@@ -59,6 +59,12 @@ fn authorization(fields: &Fields) -> Result<Option<(Secret, CredentialForm)>, De
         None if text.eq_ignore_ascii_case("bearer") => ("", CredentialForm::Bearer),
         None => (text, CredentialForm::Raw),
     };
+    // RFC 6750 2.1 has no blank in a token. Postiz takes the first `Bearer ` away wherever it
+    // stands, others read the second word: what is one key here would be another one there, past
+    // its limits, its bans and its end.
+    if key.contains(' ') {
+        return Err(Denial::CredentialAmbiguous);
+    }
     Ok((!key.is_empty()).then(|| (Secret::new(key.to_owned()), form)))
 }
 
@@ -105,6 +111,9 @@ mod tests {
         }
         assert_eq!(check("/mcp/k1", &["Bearer k2"]), Err(Denial::CredentialAmbiguous));
         assert_eq!(check("/mcp", &["k1", "k1"]), Err(Denial::CredentialAmbiguous));
+        for blank in ["kBearer 1", "Bearer k1 x", "Basic k1", "Bearer Bearer k1"] {
+            assert_eq!(check("/mcp", &[blank]), Err(Denial::CredentialAmbiguous), "{blank}");
+        }
         for query in ["?key=k1", "?a=1&API_KEY=k1", "?access_token=x", "?%6bey=k1", "?a;token=x"] {
             let target = format!("/mcp/k1{query}");
             assert_eq!(check(&target, &[]), Err(Denial::CredentialAmbiguous), "{query}");

@@ -247,3 +247,23 @@ async fn an_injected_key_is_not_shown_by_an_endpoint_that_comes_late_or_in_disgu
         assert!(!said.contains(real.text()), "{disguise:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_with_a_blank_in_it_is_refused_as_some_servers_read_another_key_there() {
+    let mut upstream = Upstream::start().await;
+    let old = Key::new();
+    let gateway = Setup::new(&upstream).consumer("old", &old, "expires = 2020-01-31\n").start();
+    let (front, back) = old.text().split_at(20);
+    for value in [
+        // Postiz takes the first `Bearer ` away wherever it stands, and reads the expired key.
+        format!("{front}Bearer {back}"),
+        // Others take the second word.
+        format!("Bearer {} x", old.text()),
+        format!("Token {}", old.text()),
+        format!("Bearer Bearer {}", old.text()),
+    ] {
+        let call = Call::post("/api/mcp", &tool_call(1)).field("authorization", &value);
+        gateway.ask(&call).await.refused(400, "credential_ambiguous");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
