@@ -15,12 +15,13 @@ pub(super) fn public(
     query: impl FnOnce(Option<&str>) -> String,
 ) -> Option<String> {
     let target = without_origin(announced)?;
+    let (target, key_at) = without_key(target, upstream_key);
     let path = Path::read(&target).ok()?;
     let segments = path.segments();
     let mut out = Vec::new();
-    let rest = match segments.iter().position(|segment| segment.decoded() == upstream_key) {
+    let rest = match key_at {
         Some(at) => {
-            let (before, after) = segments.split_at(at);
+            let (before, after) = segments.split_at_checked(at)?;
             let before: Vec<&str> = before.iter().map(|segment| segment.raw()).collect();
             write_prefix(&mut out, entered, &before);
             out.push(b'/');
@@ -58,6 +59,18 @@ pub(super) fn public(
         out.extend_from_slice(query.as_bytes());
     }
     String::from_utf8(out).ok()
+}
+
+/// The target with a plain segment in the place of the key, and which segment that is. The key is
+/// looked for as it is written, because a path that holds `a/b` or `%3B` can't be read.
+fn without_key(target: String, key: &str) -> (String, Option<usize>) {
+    let found = target.match_indices('/').enumerate().find_map(|(at, (slash, _))| {
+        let (before, rest) = target.split_at_checked(slash + 1)?;
+        let after = rest.get(leak::length_of(rest.as_bytes(), key.as_bytes())?..)?;
+        let whole = after.is_empty() || after.starts_with(['/', '?']);
+        (whole && !before.contains('?')).then(|| (format!("{before}-{after}"), Some(at)))
+    });
+    found.unwrap_or((target, None))
 }
 
 /// What stands before the key: a template of the route that the upstream's own prefix leads to, for

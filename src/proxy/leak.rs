@@ -43,10 +43,14 @@ fn spans(text: &[u8], key: &[u8], from: usize) -> Option<(usize, usize)> {
         return None;
     }
     (from..text.len()).find_map(|start| {
-        let rest = text.get(start..)?;
-        let length = rest.starts_with(key).then_some(key.len()).or_else(|| spelled(rest, key))?;
+        let length = length_of(text.get(start..)?, key)?;
         Some((start, start + length))
     })
+}
+
+/// How many bytes at the front of the text are the key, in whatever spelling.
+pub(super) fn length_of(text: &[u8], key: &[u8]) -> Option<usize> {
+    if text.starts_with(key) { Some(key.len()) } else { spelled(text, key) }
 }
 
 /// How many bytes at the front of the text spell the key.

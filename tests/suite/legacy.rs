@@ -88,6 +88,28 @@ async fn an_endpoint_shows_the_clients_key_and_never_the_injected_one() {
 }
 
 #[tokio::test]
+async fn an_injected_key_is_found_in_an_endpoint_whatever_it_holds() {
+    let mut upstream = Upstream::start().await;
+    for odd in ["a/b", "a;b", "a%41b", "a=b", "a?b#c", "a\\b\"c<d>&e'", "/../", "%"] {
+        let (key, real) = (Key::new(), Key::holding(odd));
+        let gateway = Setup::new(&upstream).injected("alice", &key, &real, "").start();
+        let call = Call::get(&format!("/api/sse/{}", key.text()));
+        let encoded: String = real.text().bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let mut sent = Vec::new();
+        portcullis::types::write_key_segment(&mut sent, real.text());
+        // As it is, as the gateway sent it, and every byte encoded.
+        for spelling in [real.text(), std::str::from_utf8(&sent).unwrap(), &encoded] {
+            let announced = format!("/message/{spelling}/x/?sessionId=7");
+            let (_, from_upstream, event) =
+                announce((&gateway, &mut upstream), &call, &announced).await;
+            let public = format!("/api/message/{}/x/?sessionId=7", key.text());
+            assert_eq!(without_token(event), public, "{odd}");
+            from_upstream.finish().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_shows_the_injected_key_elsewhere_is_cut() {
     let mut upstream = Upstream::start().await;
     let (key, real) = (Key::new(), Key::new());

@@ -13,6 +13,11 @@ impl Key {
         Self(format!("{CORE}.{}+a,b=~{CORE}", RequestId::next()))
     }
 
+    /// A key with something in it that a path segment can't hold as it stands.
+    pub(crate) fn holding(odd: &str) -> Self {
+        Self(format!("{CORE}.{}{odd}{CORE}", RequestId::next()))
+    }
+
     /// The key as it stands in `Authorization`.
     pub(crate) fn text(&self) -> &str {
         &self.0
