@@ -82,8 +82,8 @@ impl Server {
     }
 
     async fn try_addresses(&self) -> Option<Transport> {
-        for address in self.names.addresses().await.iter() {
-            match self.open(*address).await {
+        for address in self.names.addresses().await {
+            match self.open(address).await {
                 Ok(transport) => return Some(transport),
                 Err(error) => {
                     tracing::debug!(upstream = %self.upstream.name, %address, %error, "no connection");
