@@ -2,6 +2,7 @@
 
 mod names;
 mod pool;
+mod race;
 mod server;
 
 pub use server::{Server, Unreachable};

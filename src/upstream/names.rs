@@ -41,13 +41,19 @@ enum Known {
     /// There was never an address, and the last look-up ended then.
     Failed(Instant),
     /// Addresses, in the order of the name service.
-    Found(Vec<SocketAddr>),
+    Found {
+        addresses: Vec<SocketAddr>,
+        /// The last that answered, where the first one once didn't.
+        preferred: Option<SocketAddr>,
+    },
 }
 
 impl Names {
     pub(super) fn new(host: &str, port: u16) -> Self {
-        let fixed = host.parse::<IpAddr>().map(|ip| vec![SocketAddr::new(ip, port)]);
-        let known = fixed.map_or(Known::Nothing, Known::Found);
+        let known = host.parse::<IpAddr>().map_or(Known::Nothing, |ip| Known::Found {
+            addresses: vec![SocketAddr::new(ip, port)],
+            preferred: None,
+        });
         Self { host: host.into(), port, known: watch::Sender::new(known), stale: Notify::new() }
     }
 
@@ -58,7 +64,7 @@ impl Names {
         let mut known = self.known.subscribe();
         loop {
             match &*known.borrow_and_update() {
-                Known::Found(addresses) => return addresses.clone(),
+                Known::Found { addresses, preferred } => return in_order(addresses, *preferred),
                 Known::Failed(at) if at.elapsed() < RETRY => return Vec::new(),
                 Known::Failed(_) => self.stale.notify_one(),
                 Known::Nothing => {}
@@ -66,6 +72,20 @@ impl Names {
             // The sender is our own, so there is always one.
             let _ = known.changed().await;
         }
+    }
+
+    /// An address answered: the next connection begins with it, unless none but the first ever had
+    /// to be tried; then the name service may go on choosing.
+    pub(super) fn answered(&self, address: SocketAddr) {
+        self.known.send_if_modified(|known| {
+            if let Known::Found { addresses, preferred } = known
+                && (preferred.is_some() || addresses.first() != Some(&address))
+            {
+                *preferred = Some(address);
+            }
+            // Nobody waits for this.
+            false
+        });
     }
 
     /// No address could be reached: the names are asked again soon.
@@ -100,11 +120,21 @@ impl Names {
         });
         found.truncate(MAX_ADDRESSES);
         self.known.send_modify(|known| match known {
-            _ if !found.is_empty() => *known = Known::Found(found),
-            Known::Found(_) => {}
-            Known::Nothing | Known::Failed(_) => *known = Known::Failed(Instant::now()),
+            Known::Found { addresses, .. } if !found.is_empty() => *addresses = found,
+            Known::Found { .. } => {}
+            _ if found.is_empty() => *known = Known::Failed(Instant::now()),
+            _ => *known = Known::Found { addresses: found, preferred: None },
         });
     }
+}
+
+fn in_order(addresses: &[SocketAddr], preferred: Option<SocketAddr>) -> Vec<SocketAddr> {
+    let mut order = addresses.to_vec();
+    let at = order.iter().position(|address| Some(*address) == preferred);
+    if let Some(until_there) = at.and_then(|at| order.get_mut(..=at)) {
+        until_there.rotate_right(1);
+    }
+    order
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
 
-use super::{names::Names, pool::Pool};
+use super::{names::Names, pool::Pool, race::race};
 use crate::{
     snapshot::Upstream,
     wire::{Connection, Socket, Transport},
@@ -53,7 +53,7 @@ impl Server {
             return Ok(kept);
         }
         // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
-        let connected = Box::pin(time::timeout(timeout, self.try_addresses())).await;
+        let connected = Box::pin(time::timeout(timeout, self.connect())).await;
         let transport = connected.ok().flatten().ok_or_else(|| {
             self.names.failed();
             Unreachable
@@ -81,25 +81,21 @@ impl Server {
         }
     }
 
-    async fn try_addresses(&self) -> Option<Transport> {
-        for address in self.names.addresses().await {
-            match self.open(address).await {
-                Ok(transport) => return Some(transport),
-                Err(error) => {
-                    tracing::debug!(upstream = %self.upstream.name, %address, %error, "no connection");
-                }
-            }
-        }
-        None
+    async fn connect(&self) -> Option<Transport> {
+        let addresses = self.names.addresses().await;
+        let (address, transport) =
+            race(addresses, |address| open(Arc::clone(&self.upstream), address)).await?;
+        self.names.answered(address);
+        Some(transport)
     }
+}
 
-    async fn open(&self, address: SocketAddr) -> std::io::Result<Transport> {
-        let socket = TcpStream::connect(address).await?;
-        socket.set_nodelay(true)?;
-        let Some(tls) = &self.upstream.tls else { return Ok(Transport::Plain(socket)) };
-        let name = ServerName::try_from(self.upstream.endpoint.host.to_string())
-            .map_err(std::io::Error::other)?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, Socket(socket)).await?;
-        Ok(Transport::Tls(Box::new(stream.into())))
-    }
+async fn open(upstream: Arc<Upstream>, address: SocketAddr) -> io::Result<Transport> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let Some(tls) = &upstream.tls else { return Ok(Transport::Plain(socket)) };
+    let name =
+        ServerName::try_from(upstream.endpoint.host.to_string()).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, Socket(socket)).await?;
+    Ok(Transport::Tls(Box::new(stream.into())))
 }

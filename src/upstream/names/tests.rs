@@ -14,6 +14,9 @@ fn address(last: u8) -> SocketAddr {
 /// How long the name service of these tests takes.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// The timers' grain, and some.
+const MOMENT: Duration = Duration::from_millis(5);
+
 /// A name service: each question takes [`SLOW`], and is answered from a script whose last line
 /// stays true.
 #[derive(Clone)]
@@ -78,7 +81,7 @@ async fn a_failed_look_up_is_remembered_for_a_second() {
         assert_eq!(service.asked(), 1);
         sleep(Duration::from_millis(1)).await;
         assert_eq!(names.addresses().await, [address(1)]);
-        assert!(failed.elapsed() < RETRY + SLOW + Duration::from_millis(10));
+        assert!(failed.elapsed() < RETRY + SLOW + MOMENT);
         assert_eq!(service.asked(), 2);
     })
     .await;
@@ -91,7 +94,7 @@ async fn names_are_asked_for_again_every_30_seconds() {
         assert_eq!(names.addresses().await, [address(1)]);
         sleep(REFRESH - Duration::from_millis(1)).await;
         assert_eq!(service.asked(), 1);
-        sleep(SLOW + Duration::from_millis(5)).await;
+        sleep(SLOW + MOMENT).await;
         assert_eq!((service.asked(), names.addresses().await), (2, vec![address(2)]));
     })
     .await;
@@ -107,7 +110,7 @@ async fn names_are_asked_for_again_on_failure_and_at_most_once_a_second() {
         }
         sleep(RETRY - Duration::from_millis(1)).await;
         assert_eq!(service.asked(), 1);
-        sleep(SLOW + Duration::from_millis(5)).await;
+        sleep(SLOW + MOMENT).await;
         assert_eq!((service.asked(), names.addresses().await), (2, vec![address(2)]));
         sleep(REFRESH - SLOW).await;
         assert_eq!(service.asked(), 2, "a thousand failures asked once");
@@ -123,6 +126,27 @@ async fn an_answer_goes_on_being_used_while_the_service_is_down() {
         sleep(10 * REFRESH).await;
         assert!(service.asked() > 5);
         assert_eq!(names.addresses().await, [address(1)]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_answered_for_another_is_begun_with_as_long_as_it_has_the_name() {
+    let service = Service::new(&[&[1, 2, 3], &[3, 1, 2], &[1, 3]]);
+    with(&service, async |names| {
+        let all = |lasts: [u8; 3]| lasts.map(address);
+        names.addresses().await;
+        names.answered(address(1));
+        assert_eq!(names.addresses().await, all([1, 2, 3]));
+        sleep(REFRESH + SLOW + MOMENT).await;
+        assert_eq!(names.addresses().await, all([3, 1, 2]), "the name service goes on choosing");
+        names.answered(address(2));
+        assert_eq!(names.addresses().await, all([2, 3, 1]));
+        sleep(REFRESH + SLOW + MOMENT).await;
+        assert_eq!(names.addresses().await, [address(1), address(3)]);
+        names.answered(address(3));
+        names.answered(address(1));
+        assert_eq!(names.addresses().await, [address(1), address(3)]);
     })
     .await;
 }
