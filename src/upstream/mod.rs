@@ -6,3 +6,6 @@ mod race;
 mod server;
 
 pub use server::{Server, Unreachable};
+
+#[cfg(test)]
+mod tests;

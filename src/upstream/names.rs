@@ -102,7 +102,8 @@ impl Names {
         self.keep_asking(ask).await;
     }
 
-    async fn keep_asking<A>(&self, ask: impl Fn() -> A)
+    /// The same, whoever is asked.
+    pub(super) async fn keep_asking<A>(&self, ask: impl Fn() -> A)
     where
         A: Future<Output = io::Result<Vec<SocketAddr>>>,
     {

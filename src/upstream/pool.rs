@@ -1,7 +1,9 @@
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::wire::{Connection, Transport};
 

@@ -99,3 +99,68 @@ async fn open(upstream: Arc<Upstream>, address: SocketAddr) -> io::Result<Transp
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, Socket(socket)).await?;
     Ok(Transport::Tls(Box::new(stream.into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, select};
+
+    use super::*;
+    use crate::{
+        snapshot::{Endpoint, HostHeader, Scheme},
+        types::Name,
+    };
+
+    fn server(host: &str) -> Server {
+        Server::new(Arc::new(Upstream {
+            name: Name::parse("test").unwrap(),
+            endpoint: Endpoint {
+                scheme: Scheme::Http,
+                host: host.into(),
+                port: 1,
+                authority: host.into(),
+            },
+            strip_prefix: Vec::new(),
+            host_header: HostHeader::Endpoint,
+            tls_roots: None,
+            tls: None,
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_address_answers_the_name_is_asked_for_again() {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let living = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server("name.test");
+        let now = std::sync::Mutex::new(vec![gone]);
+        let ask = || async { Ok(now.lock().unwrap().clone()) };
+        let moved = async {
+            assert!(server.connection(PATIENCE).await.is_err());
+            *now.lock().unwrap() = vec![gone, living.local_addr().unwrap()];
+            time::sleep(Duration::from_secs(2)).await;
+            for _ in 0..2 {
+                assert!(server.connection(PATIENCE).await.is_ok());
+            }
+            let first = server.names.addresses().await.first().copied();
+            assert_eq!(first, living.local_addr().ok(), "the one that answered is begun with");
+        };
+        select! {
+            () = server.names.keep_asking(ask) => {}
+            () = moved => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_name_service_holds_a_request_no_longer_than_its_deadline() {
+        let server = server("name.test");
+        let begun = time::Instant::now();
+        let connection = async {
+            assert!(server.connection(Duration::from_secs(5)).await.is_err());
+            assert_eq!(begun.elapsed().as_secs(), 5);
+        };
+        select! {
+            () = server.names.keep_asking(std::future::pending) => {}
+            () = connection => {}
+        }
+    }
+}

@@ -60,25 +60,26 @@ async fn bytes_behind_an_answer_are_nobodys_answer() {
 
 #[tokio::test]
 async fn a_request_that_may_have_been_read_is_never_sent_twice() {
-    let mut upstream = Upstream::start().await;
-    let gateway = Setup::new(&upstream).start();
-    let key = Key::new();
-    for kept in [false, true] {
+    for (kept, reset) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut upstream = Upstream::start().await;
+        let gateway = Setup::new(&upstream).start();
+        let call = post(&Key::new());
+        let mut client = gateway.client().await;
         if kept {
-            gateway.pass(&mut upstream, &post(&key)).await;
+            client.send(&call).await;
+            upstream.answer("{}").await;
+            client.answer().await;
         }
-        for reset in [false, true] {
-            let mut client = gateway.client().await;
-            client.send(&post(&key)).await;
-            let request = upstream.next().await;
-            if reset {
-                request.reset()
-            } else {
-                request.hang_up()
-            }
-            client.answer().await.refused(502, "upstream_down");
-            upstream.saw_nothing(&gateway).await;
+        client.send(&call).await;
+        let request = upstream.next().await;
+        assert_eq!(request.connection, 0, "a kept connection is used");
+        if reset {
+            request.reset()
+        } else {
+            request.hang_up()
         }
+        client.answer().await.refused(502, "upstream_down");
+        upstream.saw_nothing(&gateway).await;
     }
 }
 
@@ -86,15 +87,47 @@ async fn a_request_that_may_have_been_read_is_never_sent_twice() {
 async fn an_upstream_that_is_down_is_502() {
     let upstream = Upstream::start().await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let other =
-        format!("[upstreams.other]\nendpoints = [\"http://{}\"]", closed.local_addr().unwrap());
+    let endpoint = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let route = "[[routes]]\nname = \"mcp\"\nupstream = \"other\"\npaths = [\"/api/mcp/{key}\"]\n\
-                 unknown_keys = \"forward\"\n";
-    let gateway = Setup::new(&upstream).routes(route).also(&other).start();
+    let gateway = elsewhere(Setup::new(&upstream), &endpoint, "").start();
     let mut client = gateway.client().await;
     for _ in 0..2 {
         client.ask(&post(&Key::new())).await.refused(502, "upstream_down");
+    }
+}
+
+/// An upstream `other` in the place of the harness's own, for the calls of [`post`].
+fn elsewhere(setup: Setup, endpoint: &str, more: &str) -> Setup {
+    let route = "[[routes]]\nname = \"mcp\"\nupstream = \"other\"\npaths = [\"/api/mcp/{key}\"]\n\
+                 unknown_keys = \"forward\"\n";
+    let other = format!("[upstreams.other]\nendpoints = [\"{endpoint}\"]\n{more}");
+    setup.routes(route).also(&other)
+}
+
+#[tokio::test]
+async fn without_a_name_service_the_gateway_starts_and_refuses_only_what_needs_the_name() {
+    let mut upstream = Upstream::start().await;
+    // RFC 6761 6.4: nobody ever has a name below `invalid`.
+    let quick = "[timeouts]\nupstream_connect = \"300ms\"";
+    let gateway = elsewhere(Setup::new(&upstream), "http://postiz.invalid:3000", quick).start();
+    for _ in 0..2 {
+        gateway.ask(&post(&Key::new())).await.refused(502, "upstream_down");
+    }
+    assert!(gateway.admin("/readyz").starts_with("HTTP/1.1 200"));
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn an_upstream_is_reached_by_name_and_over_either_family() {
+    for (listens, host) in
+        [("127.0.0.1:0", "127.0.0.1"), ("127.0.0.1:0", "localhost"), ("[::1]:0", "[::1]")]
+    {
+        let mut upstream = Upstream::start_on(listens).await;
+        let authority = format!("{host}:{}", upstream.address().port());
+        let endpoint = format!("http://{authority}");
+        let gateway = elsewhere(Setup::new(&upstream), &endpoint, "").start();
+        let seen = gateway.pass(&mut upstream, &post(&Key::new())).await;
+        assert_eq!(seen.field("host"), Some(authority.as_str()));
     }
 }
 
