@@ -24,8 +24,7 @@ pub async fn serve(
     let mut begun = pin!(watched.begun());
     let mut first = true;
     loop {
-        let snapshot = state.snapshot.load_full();
-        let (limits, timeouts) = bounds(&snapshot, first);
+        let (limits, timeouts) = bounds(&state.snapshot.load(), first);
         first = false;
         let next = tokio::select! {
             // A request that has come is answered, drain or not.
@@ -33,6 +32,8 @@ pub async fn serve(
             next = next_request_head(&mut client, limits, timeouts) => next,
             () = &mut begun => Ok(NextHead::Closed),
         };
+        // Loaded now, and not before the wait: a change may have come in between.
+        let snapshot = state.snapshot.load_full();
         let place = Place {
             state: &state,
             snapshot: &snapshot,
@@ -71,3 +72,6 @@ fn bounds(snapshot: &Snapshot, first: bool) -> (HeadLimits, HeadTimeouts) {
     };
     (HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }, patience)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+use std::{path::Path, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::{
+    config::{Surroundings, compile_text},
+    observe::{LogSink, Metrics},
+    policy::{Leases, Limiter, LimiterSizes},
+    proxy::{DoorKind, LegacyStreams, Memory},
+    types::{Drain, FingerprintKey, Name},
+};
+
+/// A configuration with one route.
+fn snapshot(path: &str) -> Snapshot {
+    let text = format!(
+        "[[listeners]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.postiz]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+         [[routes]]\nname = \"mcp\"\nupstream = \"postiz\"\npaths = [\"{path}\"]\n"
+    );
+    let around = Surroundings {
+        base_dir: Path::new("."),
+        environment: &|_| None,
+        now: SystemTime::UNIX_EPOCH,
+    };
+    compile_text(&text, around).snapshot.unwrap()
+}
+
+fn state(snapshot: Snapshot) -> State {
+    let log = LogSink::memory();
+    State {
+        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        limiter: Arc::new(Limiter::new(LimiterSizes { configured: 1, proven: 1, addresses: 1 })),
+        leases: Leases::default(),
+        servers: Default::default(),
+        memory: Memory::default(),
+        legacy: LegacyStreams::default(),
+        fingerprints: Arc::new(FingerprintKey::new(&[0; 32])),
+        metrics: Metrics::new(&log),
+        log,
+    }
+}
+
+/// The status of the answer to a request.
+async fn ask(client: &mut TcpStream) -> String {
+    let request = b"GET /api/mcp HTTP/1.1\r\nhost: a.test\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let count = client.read(&mut answer).await.unwrap();
+    String::from_utf8(answer[9..12.min(count)].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_configuration_is_the_one_of_when_the_request_came() {
+    let state = Arc::new(state(snapshot("/elsewhere")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (socket, peer) = listener.accept().await.unwrap();
+    let door = Arc::new(Door { name: Name::parse("http").unwrap(), kind: DoorKind::Plain });
+    let (_drain, draining) = Drain::new();
+    tokio::spawn(serve(Arc::clone(&state), door, peer, Transport::Plain(socket), draining));
+    assert_eq!(ask(&mut client).await, "404");
+    state.snapshot.store(Arc::new(snapshot("/api/mcp")));
+    assert_eq!(ask(&mut client).await, "401", "the connection waited through the change");
+}
