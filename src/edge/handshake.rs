@@ -1,18 +1,23 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
-use tokio::{net::TcpStream, sync::Semaphore, time};
+use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
+use super::Caps;
 use crate::{
     observe::HandshakeOutcome,
     wire::{Socket, Transport},
 };
 
+/// One address may hold a quarter of the room: it costs nothing to begin a handshake and then say
+/// nothing, and who holds all of it keeps everybody else out.
+const SHARE_OF_ONE: usize = 4;
+
 /// TLS handshakes under way, at most so many at once: each costs a signature, and a flood of them
 /// would starve the streams that are open.
 pub struct Handshakes {
-    free: Semaphore,
+    room: Caps,
     deadline: Duration,
 }
 
@@ -22,19 +27,20 @@ pub type Unfinished = HandshakeOutcome;
 impl Handshakes {
     /// Room for `at_once` handshakes of at most `deadline` each.
     pub fn new(at_once: usize, deadline: Duration) -> Self {
-        Self { free: Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)), deadline }
+        Self { room: Caps::new(at_once, at_once.div_ceil(SHARE_OF_ONE)), deadline }
     }
 
     /// Does one handshake.
     ///
     /// # Errors
-    /// How it is counted where it failed, was too slow, or there was no room.
+    /// How it is counted where it failed, was too slow, or there was no room for one more, in all or
+    /// of this peer.
     pub async fn accept(
         &self,
         config: &Arc<ServerConfig>,
-        socket: TcpStream,
+        (socket, peer): (TcpStream, IpAddr),
     ) -> Result<Transport, Unfinished> {
-        let _room = self.free.try_acquire().map_err(|_| HandshakeOutcome::Busy)?;
+        let _room = self.room.take(peer).ok_or(HandshakeOutcome::Busy)?;
         let accept = TlsAcceptor::from(Arc::clone(config)).accept(Socket(socket));
         match time::timeout(self.deadline, accept).await {
             Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream.into()))),

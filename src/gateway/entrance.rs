@@ -107,7 +107,7 @@ impl Way {
             Some(tls) => {
                 let accepted = tokio::select! {
                     // Boxed, or every open connection would keep the room that its handshake took.
-                    accepted = Box::pin(self.handshakes.accept(tls, socket)) => accepted,
+                    accepted = Box::pin(self.handshakes.accept(tls, (socket, peer.ip()))) => accepted,
                     () = draining.begun() => return,
                 };
                 let outcome = accepted.as_ref().err().copied().unwrap_or(HandshakeOutcome::Ok);

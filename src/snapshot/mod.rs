@@ -54,7 +54,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one address group.
     pub connections_per_address: usize,
-    /// TLS handshakes under way.
+    /// TLS handshakes under way, of which one address may have a quarter.
     pub handshakes: usize,
     /// The request target.
     pub target: usize,

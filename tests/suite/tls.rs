@@ -55,3 +55,20 @@ async fn what_speaks_the_other_protocol_is_closed() {
     hello.answer().await.refused(400, "malformed");
     hello.is_closed().await;
 }
+
+#[tokio::test]
+async fn one_address_that_stalls_its_handshakes_keeps_nobody_else_out() {
+    let mut upstream = Upstream::start().await;
+    let limits = "[limits]\nhandshakes = 8\n[timeouts]\nhandshake = \"1h\"";
+    let gateway = Setup::new(&upstream).tls().also(limits).start();
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(gateway.socket("https", Ipv4Addr::new(127, 0, 0, 2)).await);
+    }
+    let busy = ["https", "busy"];
+    gateway.metric_becomes("portcullis_tls_handshakes_total", &busy, 6.0).await;
+    let mut client = gateway.tls_client().await;
+    client.send(&Call::post(&format!("/api/mcp/{}", Key::new().text()), &tool_call(1))).await;
+    upstream.answer("{}").await;
+    assert_eq!(client.answer().await.status, 200);
+}
