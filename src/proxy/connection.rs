@@ -66,9 +66,9 @@ pub async fn serve(
 fn bounds(snapshot: &Snapshot, first: bool) -> (HeadLimits, HeadTimeouts) {
     let (limits, timeouts) = (&snapshot.limits, &snapshot.timeouts);
     let patience = if first {
-        HeadTimeouts::first(timeouts.head)
+        HeadTimeouts::First { head: timeouts.head }
     } else {
-        HeadTimeouts { idle: timeouts.idle, head: timeouts.head }
+        HeadTimeouts::Next { idle: timeouts.idle, head: timeouts.head }
     };
     (HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }, patience)
 }

@@ -22,19 +22,20 @@ const FLOOR_BYTES_PER_SECOND: u64 = 8 * 1024;
 
 /// How long a head is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadTimeouts {
-    /// Until the first byte of the next request.
-    pub idle: Duration,
-    /// From its first byte to its last.
-    pub head: Duration,
-}
-
-impl HeadTimeouts {
+pub enum HeadTimeouts {
     /// For the first request of a connection: who connects has something to say, so its first byte
     /// isn't waited for any longer than the rest.
-    pub const fn first(head: Duration) -> Self {
-        Self { idle: head, head }
-    }
+    First {
+        /// From the beginning of the wait to the last byte of the head.
+        head: Duration,
+    },
+    /// For a later one.
+    Next {
+        /// Until its first byte.
+        idle: Duration,
+        /// From its first byte to its last.
+        head: Duration,
+    },
 }
 
 /// What came where a head was waited for.
@@ -66,12 +67,14 @@ pub async fn next_request_head<S: AsyncRead + AsyncWrite + Unpin>(
         // The blank line that some clients send after a body begins nothing, so it is gone by now.
         if !began && !conn.buffer().is_empty() {
             began = true;
-            // Who connects to speak has one patience for all of it, not one more from the first byte.
-            if timeouts.idle != timeouts.head {
+            if matches!(timeouts, HeadTimeouts::Next { .. }) {
                 deadline = None;
             }
         }
-        let patience = if began { timeouts.head } else { timeouts.idle };
+        let patience = match timeouts {
+            HeadTimeouts::Next { idle, .. } if !began => idle,
+            HeadTimeouts::First { head } | HeadTimeouts::Next { head, .. } => head,
+        };
         let until = *deadline.get_or_insert_with(|| Instant::now() + patience);
         match fill_until(conn, until).await? {
             Some(0) => return Ok(NextHead::Closed),

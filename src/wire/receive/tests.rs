@@ -7,7 +7,7 @@ use crate::types::Malformation;
 
 const LIMITS: HeadLimits = HeadLimits { target: 8 * 1024, head: 16 * 1024, fields: 64 };
 const TIMEOUTS: HeadTimeouts =
-    HeadTimeouts { idle: Duration::from_secs(60), head: Duration::from_secs(10) };
+    HeadTimeouts::Next { idle: Duration::from_secs(60), head: Duration::from_secs(10) };
 const BODY: Duration = Duration::from_secs(15);
 const MAX: usize = 1 << 20;
 
@@ -71,6 +71,26 @@ async fn a_head_that_trickles_has_one_deadline() {
     assert_eq!(start.elapsed().as_secs(), 10);
     drop(conn);
     client.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_head_has_all_its_time_and_the_first_one_that_of_the_connection() {
+    let (head, wait) = (Duration::from_secs(10), Duration::from_secs(9));
+    for (timeouts, until) in [
+        (HeadTimeouts::Next { idle: Duration::from_secs(60), head }, wait + head),
+        (HeadTimeouts::Next { idle: head, head }, wait + head),
+        (HeadTimeouts::First { head }, head),
+    ] {
+        let (mut conn, mut peer) = pair();
+        let start = Instant::now();
+        let client = async {
+            tokio::time::sleep(wait).await;
+            peer.write_all(b"GET / HT").await.unwrap();
+        };
+        let (came, ()) = tokio::join!(next_request_head(&mut conn, LIMITS, timeouts), client);
+        assert!(matches!(came.unwrap(), NextHead::Refused(Denial::Timeout)));
+        assert_eq!(start.elapsed().as_secs(), until.as_secs(), "{timeouts:?}");
+    }
 }
 
 #[tokio::test]
