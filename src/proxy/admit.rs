@@ -96,12 +96,13 @@ pub(super) async fn admit(
     gates::consumer_address(&principal, entered.client)?;
     known.legacy = state.legacy.find(entered.path.query(), &route.name, &credential.digest);
     let asks = (&principal, route, &credential.digest);
-    let payer = quota::knock(state, snapshot, asks, entered.client)?;
+    let knocked = quota::knock(state, snapshot, asks, entered.client);
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.
-    let bounds = (route.max_body, snapshot.timeouts.body);
-    let body = read_whole(&state.memory, client, head, bounds).await?;
+    let bounds = quota::body_bounds(&knocked, head.framing, (route, snapshot))?;
+    let body = read_whole(&state.memory, client, head, bounds).await;
+    let body = body.map_err(|stopped| quota::rather(&knocked, stopped))?;
     known.in_step = true;
     // A body that no method here gives a meaning to was read away; sent on, it could pass for a
     // request of its own.
@@ -110,7 +111,7 @@ pub(super) async fn admit(
         known.call = Some(mcp::read(&body)?);
     }
     let asks = (route, &credential.digest);
-    quota::charge(state, snapshot, (payer, &principal), asks, known.call.as_ref())?;
+    quota::charge(state, snapshot, (knocked, &principal), asks, known.call.as_ref())?;
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, route, credential.digest, opens)?;
     Ok(Admission { permit: Permit(()), credential, principal, body, lease })

@@ -1,15 +1,22 @@
 //! Who pays for a call. A configured key has a bucket, a key that the upstream once accepted has
 //! one, and all others of an address share one, so that made-up keys can't make buckets.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use super::state::State;
+use super::{place::Stopped, state::State};
 use crate::{
     mcp::{self, Body},
     policy::{Charge, Lease, Principal},
     snapshot::{Route, Snapshot},
     types::{AddressGroup, Denial, KeyDigest, Method, Nanos},
+    wire::Framing,
 };
+
+/// How large a body may be that is read although its key was refused, in bytes.
+const REFUSED_BODY: u64 = 16 * 1024;
+
+/// How long such a body may take.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whose bucket is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +47,37 @@ pub(super) fn knock(
     Ok(Payer::Address(group))
 }
 
+/// How much of a body is read, and how long it may take. Of a key that was refused at the door a
+/// small one, or none: enough to tell a call its refusal by its id, little enough for a flood.
+pub(super) fn body_bounds(
+    knocked: &Result<Payer, Denial>,
+    framing: Framing,
+    (route, snapshot): (&Route, &Snapshot),
+) -> Result<(usize, Duration), Denial> {
+    let patience = snapshot.timeouts.body;
+    match (knocked, framing) {
+        (Ok(_), _) => Ok((route.max_body, patience)),
+        (Err(_), Framing::None | Framing::Length(0..=REFUSED_BODY)) => {
+            Ok((route.max_body, patience.min(REFUSED_PATIENCE)))
+        }
+        (Err(denial), _) => Err(*denial),
+    }
+}
+
+/// Why a body wasn't read whole: who was refused at the door isn't told another reason.
+pub(super) fn rather(knocked: &Result<Payer, Denial>, stopped: Stopped) -> Stopped {
+    match (knocked, stopped) {
+        (Err(denial), Stopped::Denied(_)) => Stopped::Denied(*denial),
+        (_, stopped) => stopped,
+    }
+}
+
 /// After the body is read: the call is charged, a batch by its elements, `server/discover` to a
 /// bucket of its own.
 pub(super) fn charge(
     state: &State,
     snapshot: &Snapshot,
-    (payer, principal): (Payer, &Principal),
+    (knocked, principal): (Result<Payer, Denial>, &Principal),
     (route, key): (&Route, &KeyDigest),
     body: Option<&Body>,
 ) -> Result<(), Denial> {
@@ -59,10 +91,11 @@ pub(super) fn charge(
         Some(_) => Charge::Consumer(key),
         None => Charge::Key(&route.name, key),
     };
-    let charged = match (payer, quota) {
-        (Payer::Consumer, Some(quota)) => state.limiter.charge_configured(bucket, quota, at),
-        (Payer::Proven, Some(quota)) => state.limiter.charge_proven(bucket, quota, at),
-        (Payer::Address(group), _) => match NonZeroU32::new(at.0.get() - 1) {
+    let charged = match (knocked, quota) {
+        (Err(denial), _) => Err(denial),
+        (Ok(Payer::Consumer), Some(quota)) => state.limiter.charge_configured(bucket, quota, at),
+        (Ok(Payer::Proven), Some(quota)) => state.limiter.charge_proven(bucket, quota, at),
+        (Ok(Payer::Address(group)), _) => match NonZeroU32::new(at.0.get() - 1) {
             // The first call was paid for at the door.
             Some(more) => {
                 let quota = snapshot.limits.unproven_per_address;
@@ -70,7 +103,7 @@ pub(super) fn charge(
             }
             None => Ok(()),
         },
-        (_, None) => Ok(()),
+        (Ok(_), None) => Ok(()),
     };
     charged.map_err(|denial| match denial {
         Denial::Rate { retry_after } if discovers => Denial::DiscoverRate { retry_after },

@@ -148,6 +148,29 @@ async fn made_up_keys_share_the_bucket_of_their_address_until_the_upstream_accep
 }
 
 #[tokio::test]
+async fn a_key_refused_at_the_door_is_told_in_band_though_its_body_comes_later() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"1/day\"");
+    let gateway = setup.start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&path(&key), &tool_call(1))).await;
+    upstream.next().await.respond(401, &[], "no").await;
+    client.answer().await;
+    let discover = call_with_id(3, "server/discover");
+    for (body, status) in [(tool_call(2), 200), (discover, 503)] {
+        let call = Call::post(&path(&key), &body).field("expect", "100-continue").bytes();
+        client.raw(&call[..call.len() - body.len()]).await;
+        client.is_told_to_continue().await;
+        client.raw(body).await;
+        let answer = client.answer().await;
+        assert!(answer.refused(status, "rate").json()["id"].is_number());
+        assert!(!answer.closes());
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn a_key_has_so_many_streams_and_gets_one_back_when_a_client_leaves() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).route("max_streams = 1").start();
