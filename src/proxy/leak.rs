@@ -1,25 +1,15 @@
 //! The key that was injected, looked for in what the upstream says. A client that sees it can go
 //! round the gateway; frameworks quote the path of a request in errors, each in its own spelling.
 
+use super::spelling::{self, Found};
+
 /// What stands where the key stood.
 const MASK: &[u8] = b"[redacted]";
 
-/// Escapes of HTML and JSON that have a name of their own.
-const NAMED: [(u8, &[u8]); 10] = [
-    (b'&', b"&amp;"),
-    (b'<', b"&lt;"),
-    (b'>', b"&gt;"),
-    (b'"', b"&quot;"),
-    (b'"', b"&#34;"),
-    (b'\'', b"&#39;"),
-    (b'\'', b"&#x27;"),
-    (b'/', b"\\/"),
-    (b'"', b"\\\""),
-    (b'\\', b"\\\\"),
-];
+/// A shorter key could be a word of the text.
+const MIN_KEY_BYTES: usize = 16;
 
-/// Whether the text shows the key: as it is, or any of its bytes percent-encoded or escaped as in
-/// HTML or JSON.
+/// Whether the text shows the key, in whatever spelling.
 pub(super) fn shows(text: &[u8], key: &str) -> bool {
     spans(text, key.as_bytes(), 0).is_some()
 }
@@ -50,30 +40,55 @@ fn spans(text: &[u8], key: &[u8], from: usize) -> Option<(usize, usize)> {
 
 /// How many bytes at the front of the text are the key, in whatever spelling.
 pub(super) fn length_of(text: &[u8], key: &[u8]) -> Option<usize> {
-    if text.starts_with(key) { Some(key.len()) } else { spelled(text, key) }
+    match spelling::read(text, key) {
+        Found::Whole(length) => Some(length),
+        Found::Begun | Found::Not => None,
+    }
 }
 
-/// How many bytes at the front of the text spell the key.
-fn spelled(text: &[u8], key: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for byte in key {
-        length += letter(text.get(length..)?, *byte)?;
-    }
-    Some(length)
+/// Hides a key in a body that passes. It holds back nothing but a tail that could be the key's
+/// beginning; the end of a line never is, so every event leaves with its last byte.
+#[derive(Default)]
+pub(super) struct Veil {
+    held: Vec<u8>,
 }
 
-/// How many bytes at the front of the text stand for this byte.
-fn letter(text: &[u8], byte: u8) -> Option<usize> {
-    let named = NAMED.iter().find(|(of, escape)| *of == byte && text.starts_with(escape));
-    if let Some((_, escape)) = named {
-        return Some(escape.len());
+impl Veil {
+    /// A veil, where the key is long enough to be told from a word that only looks like it.
+    pub(super) fn over(key: &str) -> Option<Self> {
+        (key.len() >= MIN_KEY_BYTES).then(Self::default)
     }
-    let hex = |digits: &[u8]| hex::decode(digits).is_ok_and(|decoded| decoded == [byte]);
-    match text {
-        [b'%', high, low, ..] if hex(&[*high, *low]) => Some(3),
-        [b'\\', b'u', b'0', b'0', high, low, ..] if hex(&[*high, *low]) => Some(6),
-        [first, ..] if *first == byte => Some(1),
-        _ => None,
+
+    /// The bytes that may go. The key in them is covered byte for byte: lengths that were announced
+    /// stay true.
+    pub(super) fn pass(&mut self, data: &[u8], key: &str) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.held);
+        text.extend_from_slice(data);
+        let key = key.as_bytes();
+        let mut at = 0;
+        while let Some(rest) = text.get_mut(at..)
+            && let Some(next) = spelling::candidate(rest, key)
+        {
+            at += next;
+            let rest = rest.get_mut(next..).unwrap_or_default();
+            match spelling::read(rest, key) {
+                Found::Whole(length) => {
+                    rest.get_mut(..length).unwrap_or_default().fill(b'*');
+                    at += length;
+                }
+                Found::Begun => {
+                    self.held = text.split_off(at);
+                    break;
+                }
+                Found::Not => at += 1,
+            }
+        }
+        text
+    }
+
+    /// What was held back, at the end of the body: it began like the key and isn't it.
+    pub(super) fn lift(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 }
 
@@ -89,6 +104,8 @@ mod tests {
             "a%26b%3Dc%2fd%25e%27f%22g",
             "a&amp;b=c/d%e&#39;f&quot;g",
             r#"a\u0026b=c\/d%e'f\"g"#,
+            "a&#38;b&#x3D;c&#x2F;d&#37;e&#039;f&#34;g",
+            "a%2526b%253Dc%252fd%2525e%2527f%2522g",
             "%61&b=c/d%e'f\"g",
         ] {
             let text = format!("Cannot GET /mcp/{spelling}/x {spelling}");
@@ -100,5 +117,36 @@ mod tests {
             assert!(!shows(other.as_bytes(), key), "{other}");
         }
         assert!(!shows(b"x", ""), "no key is in every text");
+    }
+    #[test]
+    fn a_veil_covers_the_key_and_holds_no_end_of_a_line() {
+        let key = "0123456789abcdef/";
+        let mut veil = Veil::over(key).unwrap();
+        let mut pass = |text: &str| String::from_utf8(veil.pass(text.as_bytes(), key)).unwrap();
+        assert_eq!(pass("data: 0123456789abcdef/ 0123"), "data: ***************** ");
+        assert_eq!(pass("456789abcdef\\/x0123"), "******************x");
+        assert_eq!(pass("\n\n"), "0123\n\n");
+        assert_eq!(pass("0123456789abcdef%"), "");
+        assert_eq!(veil.lift(), b"0123456789abcdef%");
+        assert!(Veil::over("password").is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_veil_covers_the_key_however_it_is_split(at in 0_usize..80) {
+            let key = "0123456789abcdef%";
+            let text = "{\"x\":\"/0%31234567&#x38;9abcdef%25 0123456789abcdef0123456789abcdef%\"}0123456789abcdef%";
+            let veiled = |parts: &[&str]| {
+                let mut veil = Veil::over(key).unwrap();
+                let mut out: Vec<u8> =
+                    parts.iter().flat_map(|part| veil.pass(part.as_bytes(), key)).collect();
+                out.extend(veil.lift());
+                out
+            };
+            let (head, tail) = text.split_at(at.min(text.len()));
+            let passed = veiled(&[head, tail]);
+            proptest::prop_assert_eq!(passed.len(), text.len());
+            proptest::prop_assert!(!shows(&passed, key));
+        }
     }
 }

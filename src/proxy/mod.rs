@@ -20,6 +20,7 @@ mod record;
 mod redirect;
 mod relay;
 mod respond;
+mod spelling;
 mod state;
 mod stream;
 

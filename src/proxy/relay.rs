@@ -58,8 +58,12 @@ pub(super) async fn relay(
     known: &Known,
 ) -> Result<End, Stopped> {
     let status = sent.head.status.as_u16();
-    let error_body = match sent.admission.injected_key().is_some() && !sent.head.status.is_success()
-    {
+    let injects = sent.admission.injected_key().is_some();
+    if injects && is_encoded(sent) {
+        // What can't be read could hold the key, and nobody has asked for it.
+        return Err(Denial::UpstreamBad.into());
+    }
+    let error_body = match injects && !sent.head.status.is_success() {
         true => {
             let patience = place.snapshot.timeouts.upstream_first_byte;
             tokio::select! {
@@ -127,8 +131,12 @@ fn coding(head: &RequestHead, sent: &Sent<'_>) -> Coding {
 fn is_event_stream(sent: &Sent<'_>) -> bool {
     let essence = b"text/event-stream";
     let kind = sent.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence))
-        && !sent.head.fields.contains("content-encoding")
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence)) && !is_encoded(sent)
+}
+
+fn is_encoded(sent: &Sent<'_>) -> bool {
+    let mut encodings = sent.head.fields.get_all("content-encoding");
+    !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Counts the stream as open. The answer to a POST holds a slot of the key too, once it is known to
@@ -197,12 +205,8 @@ async fn without_key(patience: Duration, sent: &mut Sent<'_>) -> Result<Bytes, D
     Ok(leak::masked(&body, sent.admission.upstream_key()).into())
 }
 
-/// The body, unless it is too large or encoded: what can't be read could hold the key.
+/// The body, unless it is too large.
 async fn read_small(sent: &mut Sent<'_>) -> Option<Vec<u8>> {
-    let mut encodings = sent.head.fields.get_all("content-encoding");
-    if !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
-        return None;
-    }
     let mut decoder = BodyDecoder::new(sent.head.framing);
     let mut body = Vec::new();
     loop {

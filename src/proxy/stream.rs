@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{
     endpoint,
     forward::{Sent, gone},
-    leak,
+    leak::{self, Veil},
     legacy::{self, Listening},
     place::{Entered, Place},
 };
@@ -43,6 +43,8 @@ pub(super) struct Pump<'p, 's, 'c> {
     /// Bytes for the next write: the head first.
     out: Vec<u8>,
     events: Option<Events>,
+    /// Where a key was injected, it is covered in all that the upstream says.
+    veil: Option<Veil>,
     bytes_out: u64,
 }
 
@@ -125,7 +127,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         (coding, head): (Coding, Vec<u8>),
         events: Option<Events>,
     ) -> Self {
-        Self { place, client, coding, out: head, events, bytes_out: 0 }
+        Self { place, client, coding, out: head, events, veil: None, bytes_out: 0 }
     }
 
     /// Bytes of the body that were sent.
@@ -154,6 +156,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
 
     /// Runs until either side ends.
     pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent<'_>) -> Pumped {
+        self.veil = sent.admission.injected_key().and_then(Veil::over);
         let mut decoder = BodyDecoder::new(sent.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
@@ -182,6 +185,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 Woken::ClientGone => return Pumped::ClientGone,
                 Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
                     sent.head.persistent = false;
+                    self.lift();
                     self.end();
                     return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
                 }
@@ -254,6 +258,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 }
                 Ok(Decoded::NeedMore) => return Taken::All,
                 Ok(Decoded::Done) => {
+                    self.lift();
                     self.end();
                     return Taken::Done;
                 }
@@ -269,10 +274,10 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             let rest = data.split_off(used);
             match step {
                 Step::Hold => return true,
-                Step::Pass(bytes) => self.put(&bytes),
+                Step::Pass(bytes) => self.pass(&bytes, sent),
                 Step::TooLong => return false,
                 Step::First(event) => match self.announce(&event, entered, sent) {
-                    Some(event) => self.put(&event),
+                    Some(event) => self.pass(&event, sent),
                     None => return false,
                 },
             }
@@ -281,7 +286,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 return true;
             }
         }
-        self.put(&data);
+        self.pass(&data, sent);
         true
     }
 
@@ -316,6 +321,24 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             }
             Replaced::NotEndpoint => Some(event.to_vec()),
             Replaced::Unreadable => None,
+        }
+    }
+
+    /// Puts a part of the upstream's body into the next write.
+    fn pass(&mut self, data: &[u8], sent: &Sent<'_>) {
+        match &mut self.veil {
+            None => self.put(data),
+            Some(veil) => {
+                let veiled = veil.pass(data, sent.admission.upstream_key());
+                self.put(&veiled);
+            }
+        }
+    }
+
+    /// The upstream's body has ended: what was held of it may go.
+    fn lift(&mut self) {
+        if let Some(held) = self.veil.as_mut().map(Veil::lift) {
+            self.put(&held);
         }
     }
 

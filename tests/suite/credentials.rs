@@ -267,3 +267,25 @@ async fn a_key_with_a_blank_in_it_is_refused_as_some_servers_read_another_key_th
     }
     upstream.saw_nothing(&gateway).await;
 }
+
+#[tokio::test]
+async fn an_injected_key_is_covered_in_an_answer_that_passes() {
+    let mut upstream = Upstream::start().await;
+    let (key, real) = (Key::new(), Key::new());
+    let gateway = Setup::new(&upstream).injected("alice", &key, &real, "").start();
+    let call = Call::post(&format!("/api/mcp/{}", key.text()), &tool_call(1));
+    for spelling in [real.text(), &real.encoded()] {
+        let body = format!("{{\"error\":\"no tool at /mcp/{spelling}/x\"}}");
+        let mut client = gateway.client().await;
+        client.send(&call).await;
+        upstream.next().await.respond(200, &[("content-type", "application/json")], &body).await;
+        let answer = client.answer().await;
+        let covered = body.replace(spelling, &"*".repeat(spelling.len()));
+        assert_eq!((answer.status, answer.text()), (200, covered.as_str()));
+    }
+    let mut client = gateway.client().await;
+    client.send(&call).await;
+    let request = upstream.next().await;
+    request.respond(200, &[("content-encoding", "gzip")], "\x1f").await;
+    client.answer().await.refused(502, "upstream_bad");
+}

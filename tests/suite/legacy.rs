@@ -130,6 +130,29 @@ async fn an_endpoint_that_shows_the_injected_key_elsewhere_is_cut() {
 }
 
 #[tokio::test]
+async fn an_injected_key_is_covered_in_every_later_event() {
+    let mut upstream = Upstream::start().await;
+    let (key, real) = (Key::new(), Key::new());
+    let gateway = Setup::new(&upstream).injected("alice", &key, &real, "").start();
+    let call = Call::get(&format!("/api/sse/{}", key.text()));
+    let announced = format!("/message/{}", real.text());
+    let (mut stream, mut from_upstream, event) =
+        announce((&gateway, &mut upstream), &call, &announced).await;
+    assert!(event.is_some());
+    from_upstream.event("endpoint", &announced).await;
+    let covered = "*".repeat(real.text().len());
+    assert_eq!(stream.next_event().await.unwrap().data, format!("/message/{covered}"));
+    let (front, back) = real.text().split_at(9);
+    from_upstream.send(format!("data: {front}")).await;
+    from_upstream.send(format!("{back}\n\n")).await;
+    assert_eq!(stream.next_event().await.unwrap().data, covered);
+    // What only begins like it isn't held beyond its event.
+    from_upstream.send(format!("data: {front}\n\n")).await;
+    assert_eq!(stream.next_event().await.unwrap().data, front);
+    from_upstream.finish().await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_can_not_be_read_is_cut() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
