@@ -10,6 +10,7 @@ use super::{
     reading::Reading,
     routes, upstreams,
 };
+use crate::types::Template;
 
 /// Checks listeners against each other and the admin address.
 pub(super) fn listeners(
@@ -49,33 +50,46 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && same_family && covers
 }
 
-/// Checks that no two routes claim the same requests.
+/// Checks that no two paths fit the same requests equally well.
 pub(super) fn routes(drafts: &[routes::Draft], reading: &mut Reading<'_>) {
-    let mut claims: HashMap<(Option<&str>, String), Span> = HashMap::new();
+    let mut claims: HashMap<Option<&str>, Vec<&(Template, Span)>> = HashMap::new();
     for draft in drafts {
         let named = draft.hosts.iter().map(|(host, _)| Some(&*host.0));
         let any = draft.hosts.is_empty().then_some(None);
         let hosts: Vec<Option<&str>> = named.chain(any).collect();
-        for (template, at) in &draft.paths {
-            // Two templates overlap exactly where they differ in nothing but the case.
-            let shape = template.text().to_ascii_lowercase();
-            let taken = hosts.iter().find_map(|host| {
-                claims.get(&(*host, shape.clone())).map(|first| (*host, first.clone()))
+        for path in &draft.paths {
+            let clash = hosts.iter().find_map(|host| {
+                let claimed = claims.get(host)?.iter().find(|first| first.0.overlaps(&path.0))?;
+                Some((*host, *claimed))
             });
-            if let Some((host, first)) = taken {
-                let place = reading.place(&first);
-                let host = host.map_or_else(|| "any host".to_owned(), shown);
-                let message = format!("{} is claimed twice for {host}", shown(template.text()));
-                reading
-                    .error(at, message)
-                    .hint("give the routes different hosts or paths, or make one of the two")
-                    .related(place, "first here");
+            if let Some((host, first)) = clash {
+                claimed_twice(host, first, path, reading);
             }
             for host in &hosts {
-                claims.entry((*host, shape.clone())).or_insert_with(|| at.clone());
+                claims.entry(*host).or_default().push(path);
             }
         }
     }
+}
+
+fn claimed_twice(
+    host: Option<&str>,
+    (first, first_at): &(Template, Span),
+    (template, at): &(Template, Span),
+    reading: &mut Reading<'_>,
+) {
+    let host = host.map_or_else(|| "any host".to_owned(), shown);
+    let (path, other) = (shown(template.text()), shown(first.text()));
+    let message = if template.text().eq_ignore_ascii_case(first.text()) {
+        format!("{path} is claimed twice for {host}")
+    } else {
+        format!("{path} fits paths that {other} fits too, for {host}")
+    };
+    let place = reading.place(first_at);
+    reading
+        .error(at, message)
+        .hint("give the routes different hosts or paths, or make one of the two")
+        .related(place, "first here");
 }
 
 /// Checks that what an upstream strips is there on every path that leads to it.

@@ -247,6 +247,36 @@ fn a_redirect_leads_to_the_port_of_a_tls_listener() {
 }
 
 #[test]
+fn two_paths_that_fit_one_request_equally_well_are_reported_with_both_places() {
+    let site = Site::new();
+    let route = |name: &str, path: &str| {
+        format!("{{ name = \"{name}\", paths = [\"{path}\"], upstream = \"postiz\" }}")
+    };
+    let text = |paths: [&str; 2]| {
+        let at = MINIMAL.find("routes").unwrap();
+        let routes = [route("one", paths[0]), route("other", paths[1])].join(",\n");
+        format!("{}routes = [\n{routes}]\n", &MINIMAL[..at])
+    };
+    let clash = |paths| {
+        let problems = site.compile(&text(paths)).problems;
+        problems.into_iter().find(|problem| problem.severity == Severity::Error)
+    };
+    for (paths, message) in [
+        (["/a/{key}", "/A/{key}"], "\"/A/{key}\" is claimed twice for any host"),
+        (["/a/{key}/c", "/a/b/{key}"], "\"/a/b/{key}\" fits paths that \"/a/{key}/c\" fits too"),
+        (["/{key}/b/c", "/a/B/{key}"], "\"/a/B/{key}\" fits paths that \"/{key}/b/c\" fits too"),
+    ] {
+        let clash = clash(paths).expect("an error");
+        assert!(clash.message.starts_with(message), "{}", clash.message);
+        let lines = (clash.place.unwrap().line, clash.related.unwrap().0.line);
+        assert_eq!(lines, (6, 5), "{paths:?}");
+    }
+    for paths in [["/a/{key}/c", "/b/{key}/c"], ["/a/{key}", "/a/b"], ["/a/{key}", "/a/b/{key}"]] {
+        assert_eq!(clash(paths), None, "{paths:?}");
+    }
+}
+
+#[test]
 fn an_https_endpoint_is_connected_to_with_its_own_authority() {
     let site = Site::new();
     site.certificate("ca", (2026, 1, 1), (2027, 1, 1));

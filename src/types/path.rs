@@ -255,11 +255,11 @@ impl Template {
     /// Whether some path lies under both templates with equal specificity, so that the order in the
     /// file would decide.
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.segments.len() == other.segments.len()
+        self.specificity() == other.specificity()
             && self.segments.iter().zip(&other.segments).all(|pair| match pair {
                 (Part::Fixed(a), Part::Fixed(b)) => a.eq_ignore_ascii_case(b),
-                (Part::Key, Part::Key) => true,
-                _ => false,
+                // `/a/b/c` lies under `/a/{key}/c` and under `/a/b/{key}`.
+                (Part::Key, _) | (_, Part::Key) => true,
             })
     }
 
@@ -347,6 +347,20 @@ mod tests {
             assert!(Template::parse(text).is_none(), "{text}");
         }
         assert!(Template::parse("/").unwrap().matches(&Path::read("/x").unwrap()).is_some());
+    }
+
+    #[test]
+    fn templates_overlap_where_only_their_order_could_choose() {
+        let overlap = |a: &str, b: &str| {
+            let (a, b) = (Template::parse(a).unwrap(), Template::parse(b).unwrap());
+            assert_eq!(a.overlaps(&b), b.overlaps(&a));
+            a.overlaps(&b)
+        };
+        assert!(overlap("/a/{key}", "/A/{key}") && overlap("/a/b", "/a/B"));
+        assert!(overlap("/a/{key}/c", "/a/b/{key}") && overlap("/{key}/b", "/a/{key}"));
+        assert!(!overlap("/a/{key}", "/a/b"), "the fixed one is more specific");
+        assert!(!overlap("/a/{key}", "/a/b/{key}"), "the longer one is more specific");
+        assert!(!overlap("/a/{key}/c", "/b/{key}/c") && !overlap("/a/{key}/c", "/b/c/{key}"));
     }
 
     #[test]
