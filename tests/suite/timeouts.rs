@@ -86,6 +86,10 @@ async fn connections_are_capped_in_all_and_for_one_address() {
     let _three = from(3).await;
     gateway.metric_becomes("portcullis_connections_open", &["http"], 3.0).await;
     from(4).await.is_closed().await;
+    for (outcome, count) in [("accepted\"", 3.0), ("connections\"", 2.0), ("", 5.0)] {
+        let labels = ["listener=\"http\"", &format!("outcome=\"{outcome}")];
+        gateway.metric_becomes("portcullis_connections_total", &labels, count).await;
+    }
 }
 
 #[tokio::test]

@@ -38,12 +38,8 @@ pub enum ConnectionOutcome {
     Accepted,
     /// `[access]` doesn't let the address in.
     Address,
-    /// `limits.connections` is reached.
+    /// `limits.connections` or `limits.connections_per_address` is reached.
     Connections,
-    /// `limits.connections_per_address` is reached.
-    ConnectionsPerAddress,
-    /// `limits.handshakes` is reached.
-    Handshakes,
 }
 
 /// How a TLS handshake ended. The label `outcome` of `tls_handshakes_total`.
@@ -65,8 +61,6 @@ impl ConnectionOutcome {
             Self::Accepted => "accepted",
             Self::Address => "address",
             Self::Connections => "connections",
-            Self::ConnectionsPerAddress => "connections_per_address",
-            Self::Handshakes => "handshakes",
         }
     }
 }
