@@ -35,13 +35,56 @@ pub(super) fn start(snapshot: Snapshot) -> Result<Gateway, Box<dyn std::error::E
     let overriding =
         config::process_environment("RUST_LOG").and_then(|text| text.into_string().ok());
     let filter = overriding.filter(|filter| !filter.is_empty());
-    init_tracing(&log, filter.as_deref().unwrap_or(&snapshot.log.level))?;
+    init_tracing(&log, &filter.unwrap_or_else(|| with_a_quiet_host(&snapshot.log.level)))?;
     install_panic_hook(&log);
     Ok(Gateway::bind(snapshot, log)?)
+}
+
+/// The configured filter, under which pingora-core tells of nothing less than a warning: at `info`
+/// it says of each service that it starts and ends, and of any end that it was a SIGINT. A filter
+/// that names it has its way, and one that wants less has too.
+fn with_a_quiet_host(level: &str) -> String {
+    let wants_less = |part: &str| matches!(&*part.trim().to_ascii_lowercase(), "off" | "error");
+    if level.split(',').any(wants_less) {
+        return level.to_owned();
+    }
+    // Of two directives for one target the later one counts.
+    format!("pingora_core=warn,{level}")
 }
 
 /// One line for the operator: what failed and how to mend it.
 pub(super) fn fail(error: &dyn std::error::Error) -> ExitCode {
     let _ = writeln!(io::stderr(), "portcullis: {error}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::tracing_dispatch;
+
+    #[test]
+    fn pingora_speaks_from_a_warning_on_unless_the_filter_says_otherwise() {
+        for (level, said) in [
+            ("info", "own warning"),
+            ("debug", "own warning"),
+            ("info,pingora_core=info", "own info warning"),
+            ("info,pingora_core::server=info", "own info warning"),
+            ("error", ""),
+            ("error,portcullis=info", "own"),
+            ("OFF", ""),
+        ] {
+            let sink = LogSink::memory();
+            let dispatch = tracing_dispatch(&sink, &with_a_quiet_host(level)).unwrap();
+            tracing::dispatcher::with_default(&dispatch, || {
+                tracing::info!("own");
+                tracing::info!(target: "pingora_core::server", "info");
+                tracing::warn!(target: "pingora_core::server", "warning");
+            });
+            let log = sink.contents();
+            let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            let events = log.lines().map(|text| line(text)["event"].as_str().unwrap().to_owned());
+            assert_eq!(events.collect::<Vec<_>>().join(" "), said, "{level}");
+        }
+    }
 }

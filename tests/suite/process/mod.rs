@@ -66,17 +66,23 @@ fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<
 impl Process {
     fn start(upstream: SocketAddr) -> Self {
         let config = |listener: &str| config(listener, &upstream.to_string());
-        Self::start_with(TempDir::new().unwrap(), config)
+        Self::start_with(TempDir::new().unwrap(), config, |_| {})
     }
 
-    fn start_with(dir: TempDir, config: impl FnOnce(&str) -> String) -> Self {
+    fn start_with(
+        dir: TempDir,
+        config: impl FnOnce(&str) -> String,
+        alter: impl FnOnce(&mut Command),
+    ) -> Self {
         // The process can't tell its ports but in its log, so they are asked for beforehand.
         let (http, admin) = (free(), free());
         let text = config(&http.to_string()).replace(
             "[admin]\naddress = \"127.0.0.1:0\"",
             &format!("[admin]\naddress = \"{admin}\""),
         );
-        let mut child = portcullis(&dir, &text).spawn().unwrap();
+        let mut command = portcullis(&dir, &text);
+        alter(&mut command);
+        let mut child = command.spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         let process = Self { child, http, admin, out, err, _dir: dir };
@@ -133,4 +139,24 @@ fn sighup_does_not_end_it_and_sigterm_ends_it_at_once() {
         out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
         "{out}"
     );
+}
+
+#[test]
+fn the_host_below_is_silent_of_itself_unless_it_is_asked() {
+    for (asked, says) in
+        [(None, false), (Some("info"), true), (Some("info,pingora_core=warn"), false)]
+    {
+        let alter = |command: &mut Command| {
+            match asked {
+                Some(filter) => command.env("RUST_LOG", filter),
+                None => command.env_remove("RUST_LOG"),
+            };
+        };
+        let dir = TempDir::new().unwrap();
+        let process = Process::start_with(dir, |at| config(at, "127.0.0.1:1"), alter);
+        let (out, _) = process.end();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.contains("\"target\":\"pingora_core"), says, "{asked:?}: {out}");
+        assert!(out.contains("\"event\":\"listening\""), "{out}");
+    }
 }

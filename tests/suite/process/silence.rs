@@ -163,10 +163,9 @@ async fn no_key_is_in_anything_that_the_process_writes_of_a_tls_failure() {
         let port = tls_before(free(), server).await;
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("ca.pem"), authority.pem()).unwrap();
-        let process = Process::start_with(dir, |listener| {
-            let endpoint = format!("https://localhost:{port}\"]\nca = \"ca.pem\"");
-            config(listener, "HERE").replace("http://HERE\"]", &endpoint)
-        });
+        let endpoint = format!("https://localhost:{port}\"]\nca = \"ca.pem\"");
+        let config = |at: &str| config(at, "HERE").replace("http://HERE\"]", &endpoint);
+        let process = Process::start_with(dir, config, |_| {});
         for request in keys().iter().flat_map(|key| requests(key)) {
             let answer = process.send(request.as_bytes());
             assert_eq!(shows(&answer), None, "an answer shows a key: {request}");
