@@ -157,6 +157,29 @@ fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, client: IpAddr, scheme
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        types::{Denial, Malformation},
+        wire::{HeadLimits, HeadScan, read_request_head},
+    };
+
+    #[test]
+    fn what_never_goes_on_has_no_other_spelling_and_connection_takes_none_of_it_away() {
+        let limits = HeadLimits { target: 1024, head: 1024, fields: 64 };
+        let fault = |line: &str| {
+            let raw = format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n");
+            let mut buffer = raw.as_bytes().into();
+            read_request_head(&mut HeadScan::default(), &mut buffer, limits).err()
+        };
+        for name in DROPPED {
+            let disguised = name.replace('-', "_");
+            if disguised != *name {
+                let refused = Some(Denial::Malformed(Malformation::FieldName));
+                assert_eq!(fault(&format!("{disguised}: x")), refused, "{disguised}");
+            }
+            let refused = Some(Denial::Malformed(Malformation::Connection));
+            assert_eq!(fault(&format!("connection: {name}")), refused, "{name}");
+        }
+    }
 
     #[test]
     fn a_redirect_is_followed_for_a_trailing_slash_alone() {

@@ -42,15 +42,19 @@ pub(super) fn is_acted_on(name: &[u8]) -> bool {
                 | b"accept-encoding"
                 | b"authorization"
                 | b"cf-connecting-ip"
+                | b"cf-connecting-ipv6"
                 | b"content-encoding"
                 | b"content-type"
                 | b"cookie"
+                | b"fastly-client-ip"
                 | b"forwarded"
                 | b"last-event-id"
                 | b"origin"
                 | b"referer"
                 | b"set-cookie"
                 | b"true-client-ip"
+                | b"x-client-ip"
+                | b"x-cluster-client-ip"
                 | b"x-real-ip"
         )
 }
@@ -112,6 +116,7 @@ mod tests {
             "mcp_session_id",
             "proxy_connection",
             "x_real_ip",
+            "x_client_ip",
             "last-event_id",
         ] {
             assert!(is_disguised(name.as_bytes()), "{name}");
