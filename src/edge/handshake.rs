@@ -1,8 +1,8 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, server::Acceptor};
 use tokio::{net::TcpStream, time};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::Caps;
 use crate::{
@@ -10,12 +10,12 @@ use crate::{
     wire::{Socket, Transport},
 };
 
-/// One address may hold a quarter of the room: it costs nothing to begin a handshake and then say
-/// nothing, and who holds all of it keeps everybody else out.
+/// One address may hold a quarter of the room: it costs little to begin a handshake and then say
+/// nothing more, and who holds all of it keeps everybody else out.
 const SHARE_OF_ONE: usize = 4;
 
 /// TLS handshakes under way, at most so many at once: each costs a signature, and a flood of them
-/// would starve the streams that are open.
+/// would starve the streams that are open. One is under way from the client's hello on.
 pub struct Handshakes {
     room: Caps,
     deadline: Duration,
@@ -40,12 +40,22 @@ impl Handshakes {
         config: &Arc<ServerConfig>,
         (socket, peer): (TcpStream, IpAddr),
     ) -> Result<Transport, Unfinished> {
+        let shake = self.shake(config, (Socket(socket), peer));
+        time::timeout(self.deadline, shake).await.unwrap_or(Err(HandshakeOutcome::Timeout))
+    }
+
+    async fn shake(
+        &self,
+        config: &Arc<ServerConfig>,
+        (socket, peer): (Socket, IpAddr),
+    ) -> Result<Transport, Unfinished> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
+        let hello = hello.map_err(|_| HandshakeOutcome::Failed)?;
+        // Room is taken for the work, and not for the wait before it: or a few dozen sockets that
+        // say nothing would keep everyone out.
         let _room = self.room.take(peer).ok_or(HandshakeOutcome::Busy)?;
-        let accept = TlsAcceptor::from(Arc::clone(config)).accept(Socket(socket));
-        match time::timeout(self.deadline, accept).await {
-            Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream.into()))),
-            Ok(Err(_)) => Err(HandshakeOutcome::Failed),
-            Err(_) => Err(HandshakeOutcome::Timeout),
-        }
+        let stream = hello.into_stream(Arc::clone(config)).await;
+        let stream = stream.map_err(|_| HandshakeOutcome::Failed)?;
+        Ok(Transport::Tls(Box::new(stream.into())))
     }
 }

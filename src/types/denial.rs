@@ -32,7 +32,7 @@ pub enum Denial {
     Origin,
     /// A key that came in clear to a redirect listener.
     Insecure,
-    /// Two credentials that differ, or one in the query.
+    /// Two credentials that differ, one with a blank in it, or one in the query.
     CredentialAmbiguous,
     /// No credential.
     KeyMissing,

@@ -97,9 +97,22 @@ async fn handshakes_under_way_are_capped() {
     let upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).tls().also("[limits]\nhandshakes = 1").start();
     let mut first = gateway.client_of("https", Ipv4Addr::LOCALHOST).await;
-    first.raw([0x16, 3, 1]).await;
-    gateway.metric_becomes("portcullis_connections_open", &["https"], 1.0).await;
-    gateway.client_of("https", Ipv4Addr::LOCALHOST).await.is_closed().await;
+    first.raw(gateway.client_hello()).await;
+    first.is_answered().await;
+    let mut second = gateway.client_of("https", Ipv4Addr::LOCALHOST).await;
+    second.raw(gateway.client_hello()).await;
+    second.is_closed().await;
     let outcome = ["https", "busy"];
     gateway.metric_becomes("portcullis_tls_handshakes_total", &outcome, 1.0).await;
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_keeps_nobody_from_a_handshake() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).tls().also("[limits]\nhandshakes = 1").start();
+    let _silent = gateway.client_of("https", Ipv4Addr::LOCALHOST).await;
+    let mut halting = gateway.client_of("https", Ipv4Addr::LOCALHOST).await;
+    halting.raw(&gateway.client_hello()[..99]).await;
+    gateway.metric_becomes("portcullis_connections_open", &["https"], 2.0).await;
+    gateway.tls_client().await.ask(&Call::get("/nothing")).await.refused(404, "no_route");
 }

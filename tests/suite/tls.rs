@@ -63,7 +63,9 @@ async fn one_address_that_stalls_its_handshakes_keeps_nobody_else_out() {
     let gateway = Setup::new(&upstream).tls().also(limits).start();
     let mut silent = Vec::new();
     for _ in 0..8 {
-        silent.push(gateway.socket("https", Ipv4Addr::new(127, 0, 0, 2)).await);
+        let mut client = gateway.client_of("https", Ipv4Addr::new(127, 0, 0, 2)).await;
+        client.raw(gateway.client_hello()).await;
+        silent.push(client);
     }
     let busy = ["https", "busy"];
     gateway.metric_becomes("portcullis_tls_handshakes_total", &busy, 6.0).await;

@@ -70,6 +70,11 @@ impl Client {
         EventStream::new(head, self)
     }
 
+    /// Waits for any bytes, which stay to be read.
+    pub(crate) async fn is_answered(&mut self) {
+        assert!(self.fill().await, "the gateway closed");
+    }
+
     /// Waits for the gateway to close, and holds it to sending nothing more.
     pub(crate) async fn is_closed(&mut self) {
         while self.fill().await {}

@@ -10,18 +10,14 @@ use portcullis::{
     config::{self, Surroundings},
     gateway::{self, Stop},
     observe::LogSink,
-    wire::{Socket, Transport},
+    wire::Transport,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName},
-};
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::oneshot,
 };
-use tokio_rustls::TlsConnector;
 
 use super::{
     Answer, Call, Client, Key, PATIENCE, Stopping, Upstream, sinks, sinks::Received,
@@ -214,6 +210,16 @@ struct Running {
 }
 
 impl Gateway {
+    /// What its TLS listener shows.
+    pub(super) fn authority(&self) -> CertificateDer<'static> {
+        self.setup.authority.clone().expect("a TLS listener")
+    }
+
+    /// A client on a transport to it.
+    pub(super) fn client_on(&self, transport: Transport) -> Client {
+        Client::new(transport, Arc::clone(&self.received))
+    }
+
     /// Where a listener is.
     pub(crate) fn address(&self, listener: &str) -> SocketAddr {
         self.addresses[listener]
@@ -227,24 +233,7 @@ impl Gateway {
     /// A connection to a listener in clear from an address of the loopback net.
     pub(crate) async fn client_of(&self, listener: &str, from: Ipv4Addr) -> Client {
         let socket = self.socket(listener, from).await;
-        Client::new(Transport::Plain(socket), Arc::clone(&self.received))
-    }
-
-    /// A connection over TLS that has been shaken hands on.
-    pub(crate) async fn tls_client(&self) -> Client {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.setup.authority.clone().expect("a TLS listener")).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
-        let name = ServerName::try_from(HOST).unwrap();
-        let connect = TlsConnector::from(Arc::new(config)).connect(name, Socket(socket));
-        let tls = within("a TLS handshake", connect).await.unwrap();
-        Client::new(Transport::Tls(Box::new(tls.into())), Arc::clone(&self.received))
+        self.client_on(Transport::Plain(socket))
     }
 
     /// A bare socket to a listener.

@@ -14,6 +14,7 @@ mod gateway;
 mod key;
 mod sinks;
 mod stopping;
+mod tls;
 mod upstream;
 
 use std::{future::Future, time::Duration};
