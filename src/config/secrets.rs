@@ -48,6 +48,7 @@ fn accept(item: &Item<'_>, bytes: &[u8], reading: &mut Reading<'_>) -> Option<Se
     let bytes = bytes.trim_ascii();
     let fault = match bytes {
         [] => "is empty",
+        b"." | b".." => "is a dot segment, which leads elsewhere in a path",
         long if long.len() > MAX_BYTES => "is longer than 4096 bytes",
         text if !text.iter().all(u8::is_ascii_graphic) => {
             "holds a blank, a line end or a character outside ASCII"

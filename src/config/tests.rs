@@ -48,6 +48,7 @@ impl Site {
             "KEY" => Some("  the-real-key\n".into()),
             "EMPTY" => Some(" \n".into()),
             "BLANK" => Some("two words".into()),
+            "DOTS" => Some("..".into()),
             _ => None,
         };
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(NOW_SECONDS);
@@ -182,6 +183,10 @@ fn a_secret_without_a_source_is_reported_and_never_shown() {
         (
             "\"env:BLANK\"",
             "`upstream_key`: the secret holds a blank, a line end or a character outside ASCII",
+        ),
+        (
+            "\"env:DOTS\"",
+            "`upstream_key`: the secret is a dot segment, which leads elsewhere in a path",
         ),
         ("\"file:nothing\"", "`upstream_key`: \"nothing\" does not exist"),
         ("\"file:.\"", "`upstream_key`: \".\" is a directory"),

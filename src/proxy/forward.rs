@@ -29,6 +29,10 @@ use crate::{
 /// How large an upstream's head may be. Larger than a client's: frameworks are talkative.
 const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024, fields: 256 };
 
+/// How many answers may come before the answer. Without a bound they would keep a worker busy for as
+/// long as the first byte is waited for.
+const MAX_INTERIM: u32 = 16;
+
 /// A pipelining client may send so much ahead.
 const SENT_AHEAD_BYTES: usize = 16 * 1024;
 
@@ -149,10 +153,13 @@ async fn head_of_answer(
 ) -> Result<ResponseHead, Denial> {
     let answer = async {
         let mut scan = HeadScan::default();
+        let mut interim = 0;
         loop {
             match read_response_head(&mut scan, upstream.buffer(), HEAD_LIMITS, method) {
                 Ok(Some(head)) if head.status.is_informational() => {
-                    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    interim += 1;
+                    let expected = head.status != StatusCode::SWITCHING_PROTOCOLS;
+                    if !expected || interim > MAX_INTERIM {
                         return Err(Denial::UpstreamBad);
                     }
                 }

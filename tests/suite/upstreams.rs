@@ -184,6 +184,16 @@ async fn answers_before_the_answer_are_passed_over() {
 }
 
 #[tokio::test]
+async fn answers_before_the_answer_are_counted() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&post(&Key::new())).await;
+    upstream.next().await.raw("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17)).await;
+    client.answer().await.refused(502, "upstream_bad");
+}
+
+#[tokio::test]
 async fn an_early_answer_counts_and_its_connection_carries_nothing_more() {
     let mut upstream = Upstream::start().await;
     let early = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
