@@ -1,41 +1,17 @@
 //! The key that was injected, looked for in what the upstream says. A client that sees it can go
 //! round the gateway; frameworks quote the path of a request in errors, each in its own spelling.
 
+use http::StatusCode;
+
 use super::spelling::{self, Found};
 
-/// What stands where the key stood.
-const MASK: &[u8] = b"[redacted]";
-
-/// A shorter key could be a word of the text.
+/// A shorter key could be a word of an answer. An error that holds the word is nobody's data.
 const MIN_KEY_BYTES: usize = 16;
 
 /// Whether the text shows the key, in whatever spelling.
 pub(super) fn shows(text: &[u8], key: &str) -> bool {
-    spans(text, key.as_bytes(), 0).is_some()
-}
-
-/// The text with the key masked wherever it stands, in whatever spelling.
-pub(super) fn masked(text: &[u8], key: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some((start, end)) = spans(text, key.as_bytes(), at) {
-        out.extend_from_slice(text.get(at..start).unwrap_or_default());
-        out.extend_from_slice(MASK);
-        at = end;
-    }
-    out.extend_from_slice(text.get(at..).unwrap_or_default());
-    out
-}
-
-/// Where the key next begins and ends.
-fn spans(text: &[u8], key: &[u8], from: usize) -> Option<(usize, usize)> {
-    if key.is_empty() {
-        return None;
-    }
-    (from..text.len()).find_map(|start| {
-        let length = length_of(text.get(start..)?, key)?;
-        Some((start, start + length))
-    })
+    let shown = |rest| length_of(rest, key.as_bytes()).is_some();
+    (0..text.len()).filter_map(|start| text.get(start..)).any(shown)
 }
 
 /// How many bytes at the front of the text are the key, in whatever spelling.
@@ -54,9 +30,9 @@ pub(super) struct Veil {
 }
 
 impl Veil {
-    /// A veil, where the key is long enough to be told from a word that only looks like it.
-    pub(super) fn over(key: &str) -> Option<Self> {
-        (key.len() >= MIN_KEY_BYTES).then(Self::default)
+    /// A veil over an answer of that status, where the key can be told from a word of it.
+    pub(super) fn over(key: &str, status: StatusCode) -> Option<Self> {
+        (key.len() >= MIN_KEY_BYTES || !status.is_success()).then(Self::default)
     }
 
     /// The bytes that may go. The key in them is covered byte for byte: lengths that were announced
@@ -109,26 +85,33 @@ mod tests {
             "%61&b=c/d%e'f\"g",
         ] {
             let text = format!("Cannot GET /mcp/{spelling}/x {spelling}");
-            let masked = masked(text.as_bytes(), key);
+            let stars = "*".repeat(spelling.len());
+            let covered = Veil::default().pass(text.as_bytes(), key);
             assert!(shows(text.as_bytes(), key), "{spelling}");
-            assert_eq!(masked, b"Cannot GET /mcp/[redacted]/x [redacted]", "{spelling}");
+            assert_eq!(
+                covered,
+                format!("Cannot GET /mcp/{stars}/x {stars}").as_bytes(),
+                "{spelling}"
+            );
         }
         for other in ["a&b=c/d%e'f\"", "", "A&b=c/d%e'f\"g", "a%26b"] {
             assert!(!shows(other.as_bytes(), key), "{other}");
         }
         assert!(!shows(b"x", ""), "no key is in every text");
     }
+
     #[test]
     fn a_veil_covers_the_key_and_holds_no_end_of_a_line() {
         let key = "0123456789abcdef/";
-        let mut veil = Veil::over(key).unwrap();
+        let mut veil = Veil::over(key, StatusCode::OK).unwrap();
         let mut pass = |text: &str| String::from_utf8(veil.pass(text.as_bytes(), key)).unwrap();
         assert_eq!(pass("data: 0123456789abcdef/ 0123"), "data: ***************** ");
         assert_eq!(pass("456789abcdef\\/x0123"), "******************x");
         assert_eq!(pass("\n\n"), "0123\n\n");
         assert_eq!(pass("0123456789abcdef%"), "");
         assert_eq!(veil.lift(), b"0123456789abcdef%");
-        assert!(Veil::over("password").is_none());
+        assert!(Veil::over("password", StatusCode::OK).is_none());
+        assert!(Veil::over("password", StatusCode::NOT_FOUND).is_some());
     }
 
     proptest::proptest! {
@@ -137,7 +120,7 @@ mod tests {
             let key = "0123456789abcdef%";
             let text = "{\"x\":\"/0%31234567&#x38;9abcdef%25 0123456789abcdef0123456789abcdef%\"}0123456789abcdef%";
             let veiled = |parts: &[&str]| {
-                let mut veil = Veil::over(key).unwrap();
+                let mut veil = Veil::default();
                 let mut out: Vec<u8> =
                     parts.iter().flat_map(|part| veil.pass(part.as_bytes(), key)).collect();
                 out.extend(veil.lift());

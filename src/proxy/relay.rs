@@ -1,13 +1,8 @@
 //! The answer comes back: its head at once, then each part as it comes. Nothing is buffered but
-//! the first event of a legacy stream, and small error bodies that could hold an injected key.
-
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::time::timeout;
+//! the first event of a legacy stream.
 
 use super::{
-    forward::{Sent, gone},
+    forward::Sent,
     leak,
     place::{End, Entered, Known, Next, Place, Stopped},
     record, respond,
@@ -17,8 +12,8 @@ use crate::{
     observe::Outcome,
     types::{Denial, Method},
     wire::{
-        BodyDecoder, Connection, Decoded, Framing, RequestHead, Transport, end_head,
-        write_content_length, write_field, write_status_line,
+        Connection, Framing, RequestHead, Transport, end_head, write_content_length, write_field,
+        write_status_line,
     },
 };
 
@@ -46,9 +41,6 @@ const DROPPED: &[&[u8]] = &[
     b"set-cookie",
 ];
 
-/// An error body that is read whole to look for an injected key, at most so large.
-const MAX_ERROR_BODY: usize = 64 * 1024;
-
 /// Brings the answer back.
 pub(super) async fn relay(
     place: &mut Place<'_>,
@@ -58,28 +50,13 @@ pub(super) async fn relay(
     known: &Known,
 ) -> Result<End, Stopped> {
     let status = sent.head.status.as_u16();
-    let injects = sent.admission.injected_key().is_some();
-    if injects && is_encoded(sent) {
+    if sent.admission.injected_key().is_some() && is_encoded(sent) {
         // What can't be read could hold the key, and nobody has asked for it.
         return Err(Denial::UpstreamBad.into());
     }
-    let error_body = match injects && !sent.head.status.is_success() {
-        true => {
-            let patience = place.snapshot.timeouts.upstream_first_byte;
-            tokio::select! {
-                biased;
-                body = Box::pin(without_key(patience, sent)) => Some(body?),
-                () = gone(client) => return Err(Stopped::Gone),
-            }
-        }
-        false => None,
-    };
-    let coding = match &error_body {
-        Some(body) => Coding::Length(u64::try_from(body.len()).unwrap_or(u64::MAX)),
-        None => coding(head, sent),
-    };
+    let coding = coding(head, sent);
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
-    let is_stream = error_body.is_none() && is_event_stream(sent) && coding != Coding::None;
+    let is_stream = is_event_stream(sent) && coding != Coding::None;
     let out = write_head(place, known, sent, (coding, keeps, is_stream));
     let first_byte = sent.answered - known.started;
     let events = if is_stream { open_stream(place, known, head, sent) } else { None };
@@ -88,10 +65,7 @@ pub(super) async fn relay(
     }
     let body_bytes = sent.body_bytes;
     let mut pump = Pump::new(place, client, (coding, out), events);
-    let pumped = match error_body {
-        Some(body) => Box::pin(pump.finish(body)).await,
-        None => pump.run(entered, sent).await,
-    };
+    let pumped = pump.run(entered, sent).await;
     if pumped == Pumped::UpstreamGone
         && let Some(errors) = respond::last_words(known)
     {
@@ -195,35 +169,6 @@ fn write_head(
     }
     end_head(&mut out);
     out
-}
-
-/// Reads an error's body whole and masks the injected key, which the client must never see: Express
-/// says `Cannot GET /mcp/KEY/x`.
-async fn without_key(patience: Duration, sent: &mut Sent<'_>) -> Result<Bytes, Denial> {
-    let read = timeout(patience, read_small(sent)).await;
-    let body = read.map_err(|_| Denial::UpstreamSlow)?.ok_or(Denial::UpstreamBad)?;
-    Ok(leak::masked(&body, sent.admission.upstream_key()).into())
-}
-
-/// The body, unless it is too large.
-async fn read_small(sent: &mut Sent<'_>) -> Option<Vec<u8>> {
-    let mut decoder = BodyDecoder::new(sent.head.framing);
-    let mut body = Vec::new();
-    loop {
-        match decoder.decode(sent.upstream.buffer()).ok()? {
-            Decoded::Data(data) if body.len() + data.len() <= MAX_ERROR_BODY => {
-                body.extend_from_slice(&data);
-            }
-            Decoded::Data(_) => return None,
-            Decoded::Done => return Some(body),
-            Decoded::NeedMore => {
-                if sent.upstream.fill().await.ok()? == 0 {
-                    sent.head.persistent = false;
-                    return decoder.end_of_input().ok().map(|()| body);
-                }
-            }
-        }
-    }
 }
 
 impl Pumped {

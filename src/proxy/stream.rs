@@ -135,13 +135,6 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         self.bytes_out
     }
 
-    /// Sends a body that is whole already.
-    pub(super) async fn finish(&mut self, body: Bytes) -> Pumped {
-        self.put(&body);
-        self.end();
-        if self.flush().await { Pumped::Whole } else { Pumped::ClientGone }
-    }
-
     /// Ends a stream that the upstream has left: with an error for each call that waits on it, where
     /// the client can't resume it and no event is torn.
     pub(super) async fn end_with(&mut self, errors: &[String]) {
@@ -156,7 +149,8 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
 
     /// Runs until either side ends.
     pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent<'_>) -> Pumped {
-        self.veil = sent.admission.injected_key().and_then(Veil::over);
+        let status = sent.head.status;
+        self.veil = sent.admission.injected_key().and_then(|key| Veil::over(key, status));
         let mut decoder = BodyDecoder::new(sent.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
