@@ -26,7 +26,7 @@ struct Open {
     by_group: HashMap<AddressGroup, usize>,
 }
 
-/// One of those that were let in; returned by drop.
+/// A connection that was let in; returned by drop.
 pub struct Ticket {
     open: Arc<Mutex<Open>>,
     group: AddressGroup,
@@ -46,24 +46,19 @@ impl Caps {
         if !nets.lets_in(peer) {
             return Err(ConnectionOutcome::Address);
         }
-        self.take(peer).ok_or(ConnectionOutcome::Connections)
-    }
-
-    /// One more of a peer; `None` where there are as many as may be.
-    pub(super) fn take(&self, peer: IpAddr) -> Option<Ticket> {
         let group = AddressGroup::from(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.limits.all {
-            return None;
+            return Err(ConnectionOutcome::Connections);
         }
         let of_group = open.by_group.entry(group).or_insert(0);
         if *of_group >= self.limits.per_group {
-            return None;
+            return Err(ConnectionOutcome::Connections);
         }
         *of_group += 1;
         open.all += 1;
         drop(open);
-        Some(Ticket { open: Arc::clone(&self.open), group })
+        Ok(Ticket { open: Arc::clone(&self.open), group })
     }
 }
 

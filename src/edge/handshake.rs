@@ -4,20 +4,16 @@ use rustls::{ServerConfig, server::Acceptor};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::Caps;
+use super::room::Room;
 use crate::{
     observe::HandshakeOutcome,
     wire::{Socket, Transport},
 };
 
-/// One address may hold a quarter of the room: it costs little to begin a handshake and then say
-/// nothing more, and who holds all of it keeps everybody else out.
-const SHARE_OF_ONE: usize = 4;
-
 /// TLS handshakes under way, at most so many at once: each costs a signature, and a flood of them
 /// would starve the streams that are open. One is under way from the client's hello on.
 pub struct Handshakes {
-    room: Caps,
+    room: Room,
     deadline: Duration,
 }
 
@@ -27,14 +23,13 @@ pub type Unfinished = HandshakeOutcome;
 impl Handshakes {
     /// Room for `at_once` handshakes of at most `deadline` each.
     pub fn new(at_once: usize, deadline: Duration) -> Self {
-        Self { room: Caps::new(at_once, at_once.div_ceil(SHARE_OF_ONE)), deadline }
+        Self { room: Room::new(at_once), deadline }
     }
 
     /// Does one handshake.
     ///
     /// # Errors
-    /// How it is counted where it failed, was too slow, or there was no room for one more, in all or
-    /// of this peer.
+    /// How it is counted where it failed, was too slow, found no room or had to make way.
     pub async fn accept(
         &self,
         config: &Arc<ServerConfig>,
@@ -53,9 +48,13 @@ impl Handshakes {
         let hello = hello.map_err(|_| HandshakeOutcome::Failed)?;
         // Room is taken for the work, and not for the wait before it: or a few dozen sockets that
         // say nothing would keep everyone out.
-        let _room = self.room.take(peer).ok_or(HandshakeOutcome::Busy)?;
-        let stream = hello.into_stream(Arc::clone(config)).await;
-        let stream = stream.map_err(|_| HandshakeOutcome::Failed)?;
-        Ok(Transport::Tls(Box::new(stream.into())))
+        let mut place = self.room.take(peer).ok_or(HandshakeOutcome::Busy)?;
+        tokio::select! {
+            stream = hello.into_stream(Arc::clone(config)) => {
+                let stream = stream.map_err(|_| HandshakeOutcome::Failed)?;
+                Ok(Transport::Tls(Box::new(stream.into())))
+            }
+            () = place.lost() => Err(HandshakeOutcome::Busy),
+        }
     }
 }

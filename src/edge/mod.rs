@@ -4,6 +4,7 @@
 mod caps;
 mod certificates;
 mod handshake;
+mod room;
 
 pub use caps::{Caps, Ticket};
 pub use certificates::server_config;

@@ -57,20 +57,27 @@ async fn what_speaks_the_other_protocol_is_closed() {
 }
 
 #[tokio::test]
-async fn one_address_that_stalls_its_handshakes_keeps_nobody_else_out() {
+async fn one_address_may_have_all_handshakes_until_another_wants_one() {
     let mut upstream = Upstream::start().await;
     let limits = "[limits]\nhandshakes = 8\n[timeouts]\nhandshake = \"1h\"";
     let gateway = Setup::new(&upstream).tls().also(limits).start();
-    let mut silent = Vec::new();
-    for _ in 0..8 {
+    let hello = async || {
         let mut client = gateway.client_of("https", Ipv4Addr::new(127, 0, 0, 2)).await;
         client.raw(gateway.client_hello()).await;
-        silent.push(client);
+        client
+    };
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        let mut client = hello().await;
+        client.is_answered().await;
+        stalled.push(client);
     }
+    hello().await.is_closed().await;
     let busy = ["https", "busy"];
-    gateway.metric_becomes("portcullis_tls_handshakes_total", &busy, 6.0).await;
+    gateway.metric_becomes("portcullis_tls_handshakes_total", &busy, 1.0).await;
     let mut client = gateway.tls_client().await;
     client.send(&Call::post(&format!("/api/mcp/{}", Key::new().text()), &tool_call(1))).await;
     upstream.answer("{}").await;
     assert_eq!(client.answer().await.status, 200);
+    gateway.metric_becomes("portcullis_tls_handshakes_total", &busy, 2.0).await;
 }
