@@ -69,12 +69,12 @@ pub(super) fn enter<'s, 'a>(
     let found = place.snapshot.routes.find(head.host.name(), &path)?;
     known.routed(&found);
     // The address before the credential: who may not come from there isn't told if a key is right.
-    let client = gates::client_address(&head.fields, place.peer, access)?;
+    let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
     gates::address(client, access, found.route)?;
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
     known.origin = gates::origin(head, scheme, found.route)?;
-    Ok(Entered { path, found, client, scheme })
+    Ok(Entered { path, found, client, trusted_header: &access.trusted_header, scheme })
 }
 
 /// The second half of the page: who is calling and what they ask.

@@ -122,7 +122,10 @@ fn write_head(
         HostHeader::Client => write_field(out, "host", head.host.authority()),
         HostHeader::Fixed(host) => write_field(out, "host", host.as_bytes()),
     }
-    for (name, value) in head.fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
+    // The field of the client's address ends here whoever wrote it: the upstream may believe it too.
+    let address = entered.trusted_header.as_bytes();
+    let ends_here = |name: &[u8]| DROPPED.contains(&name) || name == address;
+    for (name, value) in head.fields.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(out, name, value);
     }
     write_credential(out, admission);

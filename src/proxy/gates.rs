@@ -49,10 +49,18 @@ fn seeks_oauth(method: Method, path: &Path<'_>) -> bool {
 
 /// The client's address: the peer, or behind a trusted proxy the hop that it wrote.
 pub(super) fn client_address(
-    fields: &Fields,
+    head: &RequestHead,
     peer: IpAddr,
     access: &Access,
 ) -> Result<IpAddr, Denial> {
+    let RequestHead { fields, dropped, .. } = head;
+    // `wire` holds the usual names to this; it doesn't know the configured one.
+    if dropped.iter().any(|name| **name == *access.trusted_header.as_bytes()) {
+        return Err(Denial::Malformed(Malformation::Connection));
+    }
+    if fields.iter().any(|(name, _)| disguises(name, access.trusted_header.as_bytes())) {
+        return Err(Denial::Malformed(Malformation::FieldName));
+    }
     if !access.trusted_proxies.trusts(peer) {
         return Ok(crate::types::canonical(peer));
     }
@@ -64,6 +72,12 @@ pub(super) fn client_address(
     let hops = String::from_utf8(lines.join(&b','));
     let client = hops.ok().and_then(|hops| access.trusted_proxies.client(peer, &hops));
     client.ok_or(Denial::Malformed(Malformation::Field))
+}
+
+/// Whether a name is another spelling of the field, for a reader who takes `_` for `-`.
+fn disguises(name: &[u8], field: &[u8]) -> bool {
+    let same = |(a, b): (&u8, &u8)| a == b || matches!((a, b), (b'-' | b'_', b'-' | b'_'));
+    name.len() == field.len() && name != field && name.iter().zip(field).all(same)
 }
 
 /// The address policy of `[access]` and of the route.

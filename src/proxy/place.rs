@@ -55,6 +55,8 @@ pub(super) struct Entered<'s, 'a> {
     pub(super) path: Path<'a>,
     pub(super) found: Found<'s, 'a>,
     pub(super) client: IpAddr,
+    /// The field that a trusted proxy writes the client's address to.
+    pub(super) trusted_header: &'s str,
     pub(super) scheme: &'static str,
 }
 

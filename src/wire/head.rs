@@ -60,6 +60,8 @@ pub struct RequestHead {
     pub expect_continue: bool,
     /// Another request may follow. Only HTTP/1.1: keeping HTTP/1.0 alive isn't worth a state.
     pub persistent: bool,
+    /// The lower-case names of fields that `Connection` named, and that are gone therefore.
+    pub dropped: Vec<Box<[u8]>>,
     /// Bytes that the head took on the wire.
     pub head_bytes: usize,
 }

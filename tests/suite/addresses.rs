@@ -148,6 +148,40 @@ async fn a_peer_that_may_connect_does_not_let_in_whom_it_forwards() {
 }
 
 #[tokio::test]
+async fn the_header_that_is_trusted_never_goes_on_whoever_wrote_it() {
+    let mut upstream = Upstream::start().await;
+    let access = "[access]\ntrusted_proxies = [\"127.0.0.2\"]\ntrusted_header = \"x-client\"";
+    let gateway = Setup::new(&upstream).also(access).start();
+    let call = post(&Key::new()).field("X-Client", "192.0.2.1").field("x-client-name", "kept");
+    for (from, address) in [(STRANGER, "127.0.0.3"), (FRIEND, "192.0.2.1")] {
+        let mut client = gateway.client_of("http", from).await;
+        client.send(&call).await;
+        let seen = upstream.answer("{}").await;
+        assert_eq!(seen.field("x-client"), None, "an upstream may believe it");
+        assert_eq!(seen.field("x-client-name"), Some("kept"));
+        assert_eq!(seen.field("x-forwarded-for"), Some(address));
+        client.answer().await;
+    }
+}
+
+#[tokio::test]
+async fn the_header_that_is_trusted_has_one_spelling_and_connection_does_not_drop_it() {
+    let mut upstream = Upstream::start().await;
+    let access = "[access]\ntrusted_proxies = [\"127.0.0.2\"]\ntrusted_header = \"x-client\"\n\
+                  deny = [\"192.0.2.0/24\"]";
+    let gateway = Setup::new(&upstream).also(access).start();
+    let call = post(&Key::new()).field("x-client", "192.0.2.1");
+    for from in [STRANGER, FRIEND] {
+        for trick in [("connection", "X-Client"), ("x_client", "198.51.100.7")] {
+            let mut client = gateway.client_of("http", from).await;
+            let answer = client.ask(&call.clone().field(trick.0, trick.1)).await;
+            assert!(answer.refused(400, "malformed").closes(), "{trick:?} from {from}");
+        }
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn route_and_consumer_say_from_where_they_may_be_used() {
     let mut upstream = Upstream::start().await;
     let (everywhere, home) = (Key::new(), Key::new());

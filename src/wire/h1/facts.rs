@@ -34,13 +34,14 @@ pub(super) struct Facts {
     pub(super) coding: Once,
     /// `Connection: close`.
     pub(super) close: bool,
+    /// What else `Connection` names, in lower case; lines of these names are dropped.
+    pub(super) named: Vec<Box<[u8]>>,
 }
 
 /// Takes the fields that are about the message out of the lines, and drops what is hop-by-hop or
 /// named in `Connection`.
 pub(super) fn sift(head: &[u8], lines: &mut Vec<Line>) -> Result<Facts, Malformation> {
     let mut facts = Facts::default();
-    let mut named: Vec<&[u8]> = Vec::new();
     let mut fault = None;
     let may_disguise = memchr::memchr(b'_', head).is_some();
     lines.retain(|line| {
@@ -59,7 +60,7 @@ pub(super) fn sift(head: &[u8], lines: &mut Vec<Line>) -> Result<Facts, Malforma
             Class::TransferEncoding => facts.coding.add(*line),
             Class::Connection => {
                 let value = head.get(line.value()).unwrap_or_default();
-                if let Err(found) = read_connection(value, &mut facts.close, &mut named) {
+                if let Err(found) = read_connection(value, &mut facts) {
                     fault = fault.or(Some(found));
                 }
             }
@@ -69,27 +70,23 @@ pub(super) fn sift(head: &[u8], lines: &mut Vec<Line>) -> Result<Facts, Malforma
     if let Some(fault) = fault {
         return Err(fault);
     }
-    if !named.is_empty() {
+    if !facts.named.is_empty() {
         lines.retain(|line| {
             let name = head.get(line.name()).unwrap_or_default();
-            !named.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
+            !facts.named.iter().any(|dropped| **dropped == *name)
         });
     }
     Ok(facts)
 }
 
 /// Reads one `Connection` value (RFC 9110 7.6.1). Names that aren't dropped anyway go to `named`.
-fn read_connection<'h>(
-    value: &'h [u8],
-    close: &mut bool,
-    named: &mut Vec<&'h [u8]>,
-) -> Result<(), Malformation> {
+fn read_connection(value: &[u8], facts: &mut Facts) -> Result<(), Malformation> {
     for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
         if option.is_empty() || option.eq_ignore_ascii_case(b"keep-alive") {
             continue;
         }
         if option.eq_ignore_ascii_case(b"close") {
-            *close = true;
+            facts.close = true;
             continue;
         }
         if !is_token(option) {
@@ -99,7 +96,7 @@ fn read_connection<'h>(
         match classify(&name) {
             Class::HopByHop => {}
             _ if is_acted_on(&name) => return Err(Malformation::Connection),
-            _ => named.push(option),
+            _ => facts.named.push(name.into()),
         }
     }
     Ok(())

@@ -103,6 +103,7 @@ fn interpret(mut head: BytesMut, line: RequestLine, end: HeadEnd) -> Result<Requ
         framing,
         expect_continue,
         persistent: line.version == Version::Http11 && !facts.close,
+        dropped: facts.named,
         head_bytes: end.end,
     })
 }
