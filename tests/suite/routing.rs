@@ -174,6 +174,21 @@ async fn a_page_that_is_called_register_is_a_path_like_any_other() {
 }
 
 #[tokio::test]
+async fn what_follows_a_path_is_plain_or_refused() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    for rest in ["%73se", "a=b", "a+b", "a,b", "@a", "sse/%7E", "sse:"] {
+        let target = format!("/api/mcp/{}/{rest}", key.encoded());
+        let answer = gateway.ask(&Call::post(&target, &tool_call(1))).await;
+        assert!(answer.refused(400, "malformed").closes(), "{rest}");
+    }
+    upstream.saw_nothing(&gateway).await;
+    let target = format!("/api/mcp/{}/A-b_c.d~e/sse", key.encoded());
+    gateway.pass(&mut upstream, &Call::post(&target, &tool_call(1))).await;
+}
+
+#[tokio::test]
 async fn the_path_upstream_is_written_anew() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
