@@ -171,6 +171,39 @@ async fn a_key_refused_at_the_door_is_told_in_band_though_its_body_comes_later()
 }
 
 #[tokio::test]
+async fn a_key_that_the_upstream_accepted_has_the_routes_rate_to_itself() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("rate = \"2/day\"").start();
+    let (key, other) = (Key::new(), Key::new());
+    for id in 1..=3 {
+        // The first is paid for by the address: nobody has accepted the key yet.
+        gateway.pass(&mut upstream, &Call::post(&path(&key), &tool_call(id))).await;
+    }
+    for call in
+        [Call::post(&path(&key), &tool_call(4)), Call::post("/api/mcp", &tool_call(4)).bearer(&key)]
+    {
+        gateway.ask(&call).await.refused(200, "rate");
+    }
+    gateway.pass(&mut upstream, &Call::post(&path(&other), &tool_call(5))).await;
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_batch_of_a_made_up_key_costs_its_address_each_element() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"3/day\"");
+    let gateway = setup.start();
+    let batch = format!("[{},{},{}]", tool_call(1), tool_call(2), tool_call(3));
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&path(&Key::new()), &batch)).await;
+    upstream.next().await.respond(401, &[], "no").await;
+    assert_eq!(client.answer().await.status, 401);
+    let next = gateway.ask(&Call::post(&path(&Key::new()), &tool_call(4))).await;
+    assert_eq!(next.reason(), "rate");
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn a_key_has_so_many_streams_and_gets_one_back_when_a_client_leaves() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).route("max_streams = 1").start();
