@@ -65,7 +65,7 @@ pub struct Record {
     pub duration: Duration,
     /// From the head's first byte to the first byte of the answer.
     pub first_byte: Option<Duration>,
-    /// Bytes of the request's body.
+    /// Bytes that were read of the request, head and body, as they came.
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,

@@ -26,6 +26,7 @@ pub async fn serve(
     loop {
         let (limits, timeouts) = bounds(&state.snapshot.load(), first);
         first = false;
+        let begins = client.used();
         let next = tokio::select! {
             // A request that has come is answered, drain or not.
             biased;
@@ -39,6 +40,7 @@ pub async fn serve(
             snapshot: &snapshot,
             door: &door,
             peer: peer.ip(),
+            begins,
             draining: draining.clone(),
         };
         // Boxed, so that a connection that waits between requests is small.

@@ -24,7 +24,7 @@ pub(super) async fn run(
         }
         Err(Stopped::Gone) => End::gone(),
     };
-    record::ended(&place, &known, &end);
+    record::ended(&place, &known, &end, end.bytes_in(&place, client));
     end.next
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn refuse_head(
 ) -> Next {
     let known = Known::arrived(place, Method::Other, Framing::UntilClose);
     let end = respond::refuse_unread(place, client, &known, denial).await;
-    record::ended(place, &known, &end);
+    record::ended(place, &known, &end, end.bytes_in(place, client));
     end.next
 }
 

@@ -47,8 +47,6 @@ pub(super) struct Sent<'a> {
     pub(super) admission: &'a Admission,
     /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
-    /// Bytes of the request's body.
-    pub(super) body_bytes: u64,
 }
 
 /// Forwards an admitted request.
@@ -81,11 +79,10 @@ pub(super) async fn forward<'a>(
     if answer.status.is_success() {
         quota::prove(place.state, &admission.principal, route, &admission.credential.digest);
     }
-    let body_bytes = u64::try_from(admission.body.len()).unwrap_or(u64::MAX);
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
     let server = Arc::clone(server);
-    Ok(Sent { server, upstream, head: answer, answered, admission, lease: None, body_bytes })
+    Ok(Sent { server, upstream, head: answer, answered, admission, lease: None })
 }
 
 fn slash_redirect(

@@ -17,7 +17,7 @@ use crate::{
     policy::Consumer,
     snapshot::{Found, Route, Snapshot},
     types::{Denial, Draining, KeyDigest, Method, Name, Path, RequestId},
-    wire::Framing,
+    wire::{Connection, Framing, Transport},
 };
 
 /// Where an exchange takes place: what it can ask, and what it stands under.
@@ -26,6 +26,8 @@ pub(super) struct Place<'s> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) door: &'s Door,
     pub(super) peer: IpAddr,
+    /// Where on the connection the request begins, in bytes.
+    pub(super) begins: u64,
     pub(super) draining: Draining,
 }
 
@@ -75,7 +77,6 @@ pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<&'static str>,
     pub(super) first_byte: Option<Duration>,
-    pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) next: Next,
 }
@@ -134,6 +135,13 @@ impl From<io::Error> for Stopped {
 }
 
 impl End {
+    /// What was read of the request, head and body. Where the connection ends with it, all that had
+    /// come.
+    pub(super) fn bytes_in(&self, place: &Place<'_>, client: &Connection<Transport>) -> u64 {
+        let until = if self.next == Next::Keep { client.used() } else { client.received() };
+        until.saturating_sub(place.begins)
+    }
+
     /// The client went before it was answered.
     pub(super) const fn gone() -> Self {
         Self {
@@ -141,7 +149,6 @@ impl End {
             outcome: Outcome::ClientGone,
             reason: None,
             first_byte: None,
-            bytes_in: 0,
             bytes_out: 0,
             next: Next::Close,
         }

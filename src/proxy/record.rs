@@ -7,13 +7,13 @@ use crate::{
 };
 
 /// The exchange has ended.
-pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End) {
+pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End, bytes_in: u64) {
     let record = Record {
         status: end.status,
         outcome: end.outcome,
         reason: end.reason,
         first_byte: end.first_byte,
-        bytes_in: end.bytes_in,
+        bytes_in,
         bytes_out: end.bytes_out,
         ..so_far(place, known, Event::Exchange)
     };
@@ -22,8 +22,9 @@ pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End) {
 }
 
 /// A stream has opened; its end may be hours away.
-pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16) {
-    let record = Record { status: Some(status), ..so_far(place, known, Event::StreamOpened) };
+pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16, bytes_in: u64) {
+    let so_far = so_far(place, known, Event::StreamOpened);
+    let record = Record { status: Some(status), bytes_in, ..so_far };
     place.state.log.record(&record);
 }
 

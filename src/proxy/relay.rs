@@ -61,9 +61,8 @@ pub(super) async fn relay(
     let first_byte = sent.answered - known.started;
     let events = if is_stream { open_stream(place, known, head, sent) } else { None };
     if events.is_some() {
-        record::stream_opened(place, known, status);
+        record::stream_opened(place, known, status, client.used() - place.begins);
     }
-    let body_bytes = sent.body_bytes;
     let mut pump = Pump::new(place, client, (coding, out), events);
     let pumped = pump.run(entered, sent).await;
     if pumped == Pumped::UpstreamGone
@@ -78,7 +77,6 @@ pub(super) async fn relay(
         outcome: pumped.outcome(),
         reason: (pumped == Pumped::UpstreamGone).then(|| Denial::UpstreamGone.face().reason),
         first_byte: Some(first_byte),
-        bytes_in: body_bytes,
         bytes_out,
         next: match pumped {
             Pumped::Whole if keeps => Next::Keep,

@@ -242,7 +242,6 @@ async fn write(
         outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
         reason: None,
         first_byte: Some(known.started.elapsed()),
-        bytes_in: 0,
         bytes_out: u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
         next: if written.is_ok() { next } else { Next::Close },
     }

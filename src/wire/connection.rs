@@ -34,6 +34,8 @@ thread_local! {
 pub struct Connection<S> {
     stream: S,
     read: BytesMut,
+    /// Bytes ever read.
+    received: u64,
 }
 
 /// How much of a message was written.
@@ -48,12 +50,22 @@ pub enum Written {
 impl<S> Connection<S> {
     /// A connection of which nothing was read.
     pub fn new(stream: S) -> Self {
-        Self { stream, read: BytesMut::new() }
+        Self { stream, read: BytesMut::new(), received: 0 }
     }
 
     /// What was read and not yet used.
     pub const fn buffer(&mut self) -> &mut BytesMut {
         &mut self.read
+    }
+
+    /// Bytes ever read, used or not.
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes ever read and used: where the next message begins.
+    pub fn used(&self) -> u64 {
+        self.received.saturating_sub(count(&self.read))
     }
 
     /// The transport.
@@ -86,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, &mut landing);
         let result = polled.map_ok(|()| {
             self.read.extend_from_slice(landing.filled());
+            self.received = self.received.saturating_add(count(landing.filled()));
             landing.filled().len()
         });
         SCRATCH.set(Some(scratch));
@@ -206,6 +219,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         Ok(())
     }
+}
+
+fn count(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn checked(taken: usize) -> io::Result<usize> {

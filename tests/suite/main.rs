@@ -30,5 +30,6 @@ mod upstreams;
 mod drain;
 mod panics;
 mod process;
+mod records;
 mod timeouts;
 mod tls;
