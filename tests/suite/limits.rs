@@ -189,6 +189,23 @@ async fn a_key_that_the_upstream_accepted_has_the_routes_rate_to_itself() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_upstream_refuses_is_never_one_that_it_accepted() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"4/day\"");
+    let gateway = setup.start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    for status in [304, 401, 404, 500] {
+        client.send(&Call::post(&path(&key), &tool_call(1))).await;
+        upstream.next().await.respond(status, &[], "").await;
+        assert_eq!(client.answer().await.status, status);
+    }
+    let fifth = client.ask(&Call::post(&path(&key), &tool_call(2))).await;
+    assert_eq!(fifth.reason(), "rate", "the address has tried four times");
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
 async fn a_batch_of_a_made_up_key_costs_its_address_each_element() {
     let mut upstream = Upstream::start().await;
     let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"3/day\"");
