@@ -12,6 +12,6 @@ pub use line::LogFormat;
 pub use log::{LogSink, QUEUE_BYTES};
 pub use metrics::{ConnectionGuard, ConnectionOutcome, HandshakeOutcome, Metrics, StreamGuard};
 pub use path::LoggablePath;
-pub use record::{Event, Outcome, Record};
+pub use record::{Batched, Event, Outcome, Record};
 pub use redact::{MASK, Redacted, Syntax, redact};
 pub use trace::{BadFilter, init_tracing, install_panic_hook, tracing_dispatch};

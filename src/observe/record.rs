@@ -69,12 +69,23 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
-    /// The MCP method, from a closed list.
+    /// The MCP method, from a closed list; of a batch, `batch`.
     pub mcp_method: Option<&'static str>,
+    /// The messages of a batch. For metrics; the line has no room for them.
+    pub batch: Vec<Batched>,
     /// The tool that was called.
     pub tool: Option<Untrusted>,
     /// The upstream, if it was asked.
     pub upstream: Option<Name>,
+}
+
+/// A message of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batched {
+    /// The MCP method, from a closed list.
+    pub method: &'static str,
+    /// Whether it calls a tool.
+    pub calls_tool: bool,
 }
 
 impl Event {

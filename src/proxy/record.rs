@@ -2,8 +2,8 @@
 
 use super::place::{End, Known, Place};
 use crate::{
-    mcp::Body,
-    observe::{Event, Outcome, Record},
+    mcp::{Body, Message},
+    observe::{Batched, Event, Outcome, Record},
 };
 
 /// The exchange has ended.
@@ -29,7 +29,15 @@ pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16, bytes
 }
 
 fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
-    let message = known.call.as_ref().and_then(Body::single);
+    let (mcp_method, tool, batch) = match &known.call {
+        Some(Body::One(message)) => {
+            (Some(message.method.as_str()), message.tool.clone(), Vec::new())
+        }
+        Some(Body::Batch(messages)) => {
+            (Some("batch"), None, messages.iter().map(batched).collect())
+        }
+        None => (None, None, Vec::new()),
+    };
     Record {
         event,
         request_id: known.id,
@@ -47,8 +55,13 @@ fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
         first_byte: None,
         bytes_in: 0,
         bytes_out: 0,
-        mcp_method: message.map(|message| message.method.as_str()),
-        tool: message.and_then(|message| message.tool.clone()),
+        mcp_method,
+        batch,
+        tool,
         upstream: known.upstream.clone(),
     }
+}
+
+fn batched(message: &Message) -> Batched {
+    Batched { method: message.method.as_str(), calls_tool: message.tool.is_some() }
 }

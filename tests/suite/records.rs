@@ -85,3 +85,29 @@ async fn bytes_in_of_a_body_that_stopped_is_what_had_come() {
     client.answer().await.refused(408, "timeout");
     read_of(&gateway, "timeout", whole.len() - 9).await;
 }
+
+#[tokio::test]
+async fn a_batch_is_one_line_and_each_of_its_messages_is_counted() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let setup = Setup::new(&upstream).route("rate = \"4/day\"");
+    let gateway = setup.consumer("one", &key, "").start();
+    let noted = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
+    let batch = format!("[{},{},{},{noted}]", tool_call(1), tool_call(2), call_with_id(3, "ping"));
+    gateway.pass(&mut upstream, &post(&key, &batch)).await;
+    assert_eq!(gateway.ask(&post(&key, &batch)).await.status, 200);
+    for outcome in ["answered", "refused"] {
+        let line = gateway.logged(outcome, |line| line["outcome"] == outcome).await;
+        assert_eq!((&line["mcp_method"], line.get("tool")), (&"batch".into(), None), "{line}");
+        for (labels, count) in [
+            (&["method=\"tools/call\"", "tool=\"other\""][..], 2.0),
+            (&["method=\"ping\"", "tool=\"\""], 1.0),
+            (&["method=\"notifications/cancelled\"", "tool=\"\""], 1.0),
+            (&["consumer=\"one\""], 4.0),
+        ] {
+            let outcome = format!("outcome=\"{outcome}\"");
+            let labels = [labels, &[outcome.as_str()]].concat();
+            gateway.metric_becomes("portcullis_mcp_calls_total", &labels, count).await;
+        }
+    }
+}

@@ -109,14 +109,17 @@ pub(super) struct CallLabels {
 }
 
 impl CallLabels {
-    /// The labels of a record that is of an MCP message.
-    pub(super) fn of(record: &Record) -> Option<Self> {
-        Some(Self {
+    /// The labels of each MCP message that a record is of.
+    pub(super) fn of(record: &Record) -> impl Iterator<Item = Self> {
+        let single = record.mcp_method.filter(|_| record.batch.is_empty());
+        let single = single.map(|method| (method, record.tool.is_some()));
+        let batch = record.batch.iter().map(|message| (message.method, message.calls_tool));
+        single.into_iter().chain(batch).map(|(method, calls_tool)| Self {
             route: record.route.clone(),
             consumer: record.consumer.clone(),
-            method: record.mcp_method?,
+            method,
             // Which names are the upstream's own isn't known, so none is a label.
-            tool: if record.tool.is_some() { "other" } else { "" },
+            tool: if calls_tool { "other" } else { "" },
             outcome: record.outcome,
         })
     }

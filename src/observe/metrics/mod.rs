@@ -113,7 +113,7 @@ impl Metrics {
             let route = children::label(record.route.as_ref());
             families.refusals.with_label_values(&[route, reason]).inc();
         }
-        if let Some(labels) = children::CallLabels::of(record) {
+        for labels in children::CallLabels::of(record) {
             let call = self.0.calls.get(&labels, families);
             call.calls.inc();
             call.duration.observe(record.duration.as_secs_f64());

@@ -28,6 +28,7 @@ pub(in crate::observe) fn full() -> Record {
         bytes_in: 170,
         bytes_out: u64::MAX,
         mcp_method: Some("tools/call"),
+        batch: Vec::new(),
         tool: Some(Untrusted::new("integrationList")),
         upstream: Some(name("postiz")),
     }
