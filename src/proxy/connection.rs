@@ -35,7 +35,7 @@ pub async fn serve(
         };
         // Loaded now, and not before the wait: a change may have come in between.
         let snapshot = state.snapshot.load_full();
-        let place = Place {
+        let mut place = Place {
             state: &state,
             snapshot: &snapshot,
             door: &door,
@@ -43,11 +43,11 @@ pub async fn serve(
             begins,
             draining: draining.clone(),
         };
-        // Boxed, so that a connection that waits between requests is small.
+        // Not boxed: a box of its own for each call costs more than its room while none is there.
         let after = match next {
-            Ok(NextHead::Request(head)) => Box::pin(exchange::run(place, &mut client, head)).await,
+            Ok(NextHead::Request(head)) => exchange::run(&mut place, &mut client, &head).await,
             Ok(NextHead::Refused(denial)) => {
-                Box::pin(exchange::refuse_head(&place, &mut client, denial)).await
+                exchange::refuse_head(&place, &mut client, denial).await
             }
             Ok(NextHead::Closed) => Next::Close,
             Err(_) => return,

@@ -12,19 +12,19 @@ use crate::{
 
 /// Runs one exchange to its end and notes what became of it.
 pub(super) async fn run(
-    mut place: Place<'_>,
+    place: &mut Place<'_>,
     client: &mut Connection<Transport>,
-    head: RequestHead,
+    head: &RequestHead,
 ) -> Next {
-    let mut known = Known::arrived(&place, head.method, head.framing);
-    let end = match answer(&mut place, client, &head, &mut known).await {
+    let mut known = Known::arrived(place, head.method, head.framing);
+    let end = match answer(place, client, head, &mut known).await {
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
-            respond::refuse(&place, client, &mut known, (&head, denial)).await
+            respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Gone) => End::gone(),
     };
-    record::ended(&place, &known, &end, end.bytes_in(&place, client));
+    record::ended(place, &known, &end, end.bytes_in(place, client));
     end.next
 }
 
