@@ -89,7 +89,6 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
                 .map(|(prefix, _)| fixed(prefix))
                 .unwrap_or_default(),
             host_header: host_header.unwrap_or(HostHeader::Endpoint),
-            tls_roots: ca.and_then(|ca| ca.value.as_str().map(|path| reading.path(path))),
             tls,
         })
     });

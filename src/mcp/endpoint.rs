@@ -67,9 +67,7 @@ impl FirstEvent {
         };
         (step, bytes.len())
     }
-}
 
-impl FirstEvent {
     /// Whether the first line says already that this is some other event: then it needn't wait for
     /// its end.
     fn names_another(&self) -> bool {

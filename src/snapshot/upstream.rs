@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use crate::types::Name;
 
@@ -12,8 +12,6 @@ pub struct Upstream {
     pub strip_prefix: Vec<Box<str>>,
     /// What `Host` says upstream.
     pub host_header: HostHeader,
-    /// For `https` endpoints: the file of the authority to trust, else the system's.
-    pub tls_roots: Option<PathBuf>,
     /// For `https` endpoints: how to connect, ready made.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }

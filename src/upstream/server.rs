@@ -121,7 +121,6 @@ mod tests {
             },
             strip_prefix: Vec::new(),
             host_header: HostHeader::Endpoint,
-            tls_roots: None,
             tls: None,
         }))
     }

@@ -72,16 +72,6 @@ impl<S> Connection<S> {
     pub const fn stream(&self) -> &S {
         &self.stream
     }
-
-    /// The transport. Reading from it directly loses the order of bytes.
-    pub const fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
-    }
-
-    /// The transport and what was read and not yet used.
-    pub fn into_parts(self) -> (S, BytesMut) {
-        (self.stream, self.read)
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -120,33 +110,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let taken =
                 unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_write(cx, rest)).await?;
             rest = rest.get(checked(taken)?..).unwrap_or_default();
-        }
-        self.flush(stall).await
-    }
-
-    /// Writes all parts, in one call where the transport can, and flushes. Fails as
-    /// [`Connection::write_all`] does.
-    pub async fn write_all_parts(
-        &mut self,
-        mut parts: &mut [IoSlice<'_>],
-        stall: Duration,
-    ) -> io::Result<()> {
-        if !self.stream.is_write_vectored() {
-            let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-            for part in parts.iter() {
-                all.extend_from_slice(part);
-            }
-            return self.write_all(&all, stall).await;
-        }
-        // Passes over empty parts at the front.
-        IoSlice::advance_slices(&mut parts, 0);
-        while !parts.is_empty() {
-            let stream = &mut self.stream;
-            let now = &*parts;
-            let taken =
-                unless_stalled(stall, |cx| Pin::new(&mut *stream).poll_write_vectored(cx, now))
-                    .await?;
-            IoSlice::advance_slices(&mut parts, checked(taken)?);
         }
         self.flush(stall).await
     }

@@ -62,8 +62,6 @@ pub struct RequestHead {
     pub persistent: bool,
     /// The lower-case names of fields that `Connection` named, and that are gone therefore.
     pub dropped: Vec<Box<[u8]>>,
-    /// Bytes that the head took on the wire.
-    pub head_bytes: usize,
 }
 
 impl RequestHead {

@@ -48,12 +48,11 @@ async fn tls_pair() -> (Transport, Transport) {
 async fn a_connection_with_decrypted_bytes_left_is_not_used_again() {
     let pool = Pool::default();
     for (left, used_again) in [("", true), ("}", false)] {
-        let (here, mut there) = tls_pair().await;
-        let mut connection = Connection::new(here);
+        let (mut here, mut there) = tls_pair().await;
         // One record: what isn't read of it is in no socket any more.
         there.write_all(format!("{{{left}").as_bytes()).await.unwrap();
-        assert_eq!(connection.stream_mut().read_u8().await.unwrap(), b'{');
-        pool.keep(connection);
+        assert_eq!(here.read_u8().await.unwrap(), b'{');
+        pool.keep(Connection::new(here));
         assert_eq!(pool.take().is_some(), used_again, "{left}");
     }
 }

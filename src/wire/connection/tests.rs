@@ -22,7 +22,7 @@ async fn what_comes_is_appended_until_the_end() {
     drop(peer);
     assert_eq!(conn.fill().await.unwrap(), 3);
     assert_eq!(conn.fill().await.unwrap(), 0);
-    assert_eq!(conn.into_parts().1, b"onetwo"[..]);
+    assert_eq!(*conn.buffer(), b"onetwo"[..]);
 }
 
 #[tokio::test]
@@ -75,7 +75,8 @@ async fn parts_arrive_in_order_however_little_is_taken_at_a_time() {
             peer.read_to_end(&mut taken).await.unwrap();
             taken
         });
-        conn.write_all_parts(&mut parts.map(IoSlice::new), STALL).await.unwrap();
+        let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL).await;
+        assert_eq!(written.unwrap(), Written::Whole);
         conn.finish(STALL).await.unwrap();
         assert_eq!(reader.await.unwrap(), b"head\r\n\r\nbody");
     }
@@ -118,11 +119,12 @@ impl AsyncWrite for Plain {
 }
 
 #[tokio::test]
-async fn parts_are_one_write_where_a_transport_takes_one_slice() {
+async fn parts_are_written_one_by_one_where_a_transport_takes_one_slice() {
     let mut conn = Connection::new(Plain { written: Vec::new(), writes: 0 });
-    let parts: [&[u8]; 2] = [b"head", b"body"];
-    conn.write_all_parts(&mut parts.map(IoSlice::new), STALL).await.unwrap();
-    assert_eq!((&conn.stream().written[..], conn.stream().writes), (&b"headbody"[..], 1));
+    let parts: [&[u8]; 4] = [b"head", b"", b"body", b""];
+    let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL).await;
+    assert_eq!(written.unwrap(), Written::Whole);
+    assert_eq!((&conn.stream().written[..], conn.stream().writes), (&b"headbody"[..], 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,11 +59,6 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether the body ended.
-    pub const fn is_done(&self) -> bool {
-        matches!(self.0, State::Done)
-    }
-
     /// Tells the decoder that no more bytes will come. An error if the body was cut.
     pub fn end_of_input(&mut self) -> Result<(), Malformation> {
         match self.0 {

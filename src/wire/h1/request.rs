@@ -104,7 +104,6 @@ fn interpret(mut head: BytesMut, line: RequestLine, end: HeadEnd) -> Result<Requ
         expect_continue,
         persistent: line.version == Version::Http11 && !facts.close,
         dropped: facts.named,
-        head_bytes: end.end,
     })
 }
 

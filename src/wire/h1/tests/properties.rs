@@ -68,7 +68,7 @@ type Outcome = Result<Option<(String, Vec<u8>)>, Denial>;
 
 fn tell(head: &RequestHead) -> String {
     let fields: Vec<_> = head.fields.iter().collect();
-    format!("{head:?} {} {} {fields:?}", head.target(), head.head_bytes)
+    format!("{head:?} {} {fields:?}", head.target())
 }
 
 fn read_split<'r>(pieces: impl IntoIterator<Item = &'r [u8]>) -> Outcome {
