@@ -263,3 +263,6 @@ impl Malformation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

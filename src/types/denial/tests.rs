@@ -1,0 +1,72 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The variants of an enum as a list, and a match over them without a wildcard: a new one doesn't
+/// compile before it is in the list.
+macro_rules! every {
+    ($of:ident, $wait:ident: $($variant:ident $({ $field:ident })?)+, $($known:pat)?) => {{
+        const _: fn($of) = |one| match one {
+            $($of::$variant $({ $field: _ })? => {})+
+            $($known => {})?
+        };
+        vec![$($of::$variant $({ $field: $wait })?),+]
+    }};
+}
+
+fn every_denial(wait: Duration) -> Vec<Denial> {
+    let malformations = every!(Malformation, wait:
+        RequestLine Version LineEnd Field FieldName Framing TransferCoding Chunk Host Target Path
+        Connection,);
+    let mut all = every!(Denial, wait:
+        TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address Origin
+        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Rate { retry_after }
+        DiscoverRate { retry_after } Streams Overload BodyTooLarge NotJson NotRpc Discovery
+        UpstreamDown UpstreamSlow UpstreamBad UpstreamGone, Denial::Malformed(_));
+    all.extend(malformations.into_iter().map(Denial::Malformed));
+    all
+}
+
+fn waits() -> impl Strategy<Value = Duration> {
+    (0..=365 * 86_400_u64, 0..1_000_000_000_u32)
+        .prop_map(|(secs, nanos)| Duration::new(secs, nanos))
+}
+
+proptest! {
+    #[test]
+    fn no_text_of_a_refusal_needs_an_escape(wait in waits()) {
+        // `mcp::error_response` writes them into JSON as they are, and a field can't hold a line end.
+        for denial in every_denial(wait) {
+            for text in [&*denial.text(), denial.face().text, denial.face().reason] {
+                prop_assert_eq!(serde_json::to_string(text).unwrap(), format!("\"{text}\""));
+                prop_assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_that_are_enough(wait in waits()) {
+        for denial in every_denial(wait) {
+            let Some(seconds) = denial.retry_after_seconds() else { continue };
+            let told = format!(" Retry in {seconds} s.");
+            prop_assert!(seconds >= 1 && denial.text().ends_with(&told));
+            if matches!(denial, Denial::Rate { .. } | Denial::DiscoverRate { .. }) {
+                prop_assert!(Duration::from_secs(seconds) >= wait);
+                prop_assert!(Duration::from_secs(seconds - 1) <= wait);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_face_keeps_to_what_clients_and_the_specification_expect() {
+    for denial in every_denial(Duration::ZERO) {
+        let Face { status, code, reason, text } = denial.face();
+        assert!(status.is_client_error() || status.is_server_error(), "{denial:?}");
+        // JSON-RPC 2.0 5.1 reserves these; -32700 and -32600 are its own words for what is meant.
+        let reserved = (-32768..=-32000).contains(&code);
+        assert_eq!(reserved, matches!(denial, Denial::NotJson | Denial::NotRpc), "{denial:?}");
+        assert!(reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{reason}");
+        assert!(text.ends_with('.') && !text.contains(['<', '>']), "{text}");
+    }
+}
