@@ -220,7 +220,8 @@ async fn an_early_answer_counts_and_its_connection_carries_nothing_more() {
     // The socket stays open and unread: nothing but the answer can end the wait.
     let (answer, socket) = tokio::join!(ask, answer);
     assert_eq!((answer.status, answer.text()), (413, "{}"));
-    let next = async { gateway.client().await.ask(&post(&Key::new())).await };
+    // The same client, so that it is the same worker's pool.
+    let next = async { client.ask(&post(&Key::new())).await };
     let fresh = async { early.accept().await.unwrap() };
     tokio::select! {
         _ = fresh => {}
