@@ -10,8 +10,15 @@ const MIN_KEY_BYTES: usize = 16;
 
 /// Whether the text shows the key, in whatever spelling.
 pub(super) fn shows(text: &[u8], key: &str) -> bool {
-    let shown = |rest| length_of(rest, key.as_bytes()).is_some();
-    (0..text.len()).filter_map(|start| text.get(start..)).any(shown)
+    let key = key.as_bytes();
+    let mut rest = text;
+    while let Some(from) = spelling::candidate(rest, key).and_then(|at| rest.get(at..)) {
+        if length_of(from, key).is_some() {
+            return true;
+        }
+        rest = from.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 /// How many bytes at the front of the text are the key, in whatever spelling.
@@ -83,6 +90,7 @@ mod tests {
             "a&#38;b&#x3D;c&#x2F;d&#37;e&#039;f&#34;g",
             "a%2526b%253Dc%252fd%2525e%2527f%2522g",
             "%61&b=c/d%e'f\"g",
+            r#"a\\u0026b=c\\/d%e'f\\\"g"#,
         ] {
             let text = format!("Cannot GET /mcp/{spelling}/x {spelling}");
             let stars = "*".repeat(spelling.len());
@@ -98,6 +106,17 @@ mod tests {
             assert!(!shows(other.as_bytes(), key), "{other}");
         }
         assert!(!shows(b"x", ""), "no key is in every text");
+    }
+
+    #[test]
+    fn a_key_that_looks_escaped_is_found_as_it_is() {
+        for key in ["a&amp;b", r"a\\b", "a%2525b", r"a\u0041b", "&&amp;amp;"] {
+            let text = format!("Cannot GET /mcp/{key}/x");
+            assert!(shows(text.as_bytes(), key), "{key}");
+            let stars = "*".repeat(key.len());
+            let covered = Veil::default().pass(text.as_bytes(), key);
+            assert_eq!(covered, format!("Cannot GET /mcp/{stars}/x").as_bytes());
+        }
     }
 
     #[test]
@@ -130,6 +149,23 @@ mod tests {
             let passed = veiled(&[head, tail]);
             proptest::prop_assert_eq!(passed.len(), text.len());
             proptest::prop_assert!(!shows(&passed, key));
+        }
+
+        #[test]
+        fn no_key_stands_plain_in_what_has_passed(
+            key in "[ab&;%25u0/\"\\\\]{16,20}",
+            around in "[ab&;%25u0/\"\\\\]{0,20}",
+            at in 0_usize..60,
+        ) {
+            let text = format!("{around}{key}{around}");
+            let (head, tail) = text.as_bytes().split_at(at.min(text.len()));
+            let mut veil = Veil::default();
+            let mut passed = veil.pass(head, &key);
+            passed.extend(veil.pass(tail, &key));
+            passed.extend(veil.lift());
+            proptest::prop_assert_eq!(passed.len(), text.len());
+            let found = passed.windows(key.len()).any(|part| part == key.as_bytes());
+            proptest::prop_assert!(!found);
         }
     }
 }

@@ -47,7 +47,17 @@ pub(super) fn read(text: &[u8], key: &[u8]) -> Found {
     if key.is_empty() {
         return Found::Not;
     }
-    read_with(text, key, b"%").or(|| read_with(text, key, b"%25"))
+    plain(text, key).or(|| read_with(text, key, b"%")).or(|| read_with(text, key, b"%25"))
+}
+
+/// As it is. Asked first, because a key may hold what looks like an escape.
+fn plain(text: &[u8], key: &[u8]) -> Found {
+    let common = text.len().min(key.len());
+    match text.get(..common) == key.get(..common) {
+        true if common == key.len() => Found::Whole(common),
+        true => Found::Begun,
+        false => Found::Not,
+    }
 }
 
 fn read_with(text: &[u8], key: &[u8], percent: &[u8]) -> Found {
@@ -73,13 +83,26 @@ fn letter(text: &[u8], byte: u8, percent: &[u8]) -> Found {
     escaped.or(|| if text.first() == Some(&byte) { Found::Whole(1) } else { Found::Not })
 }
 
+/// JSON within JSON, as the texts of tools are, has its backslashes doubled, once for each level.
 fn backslashed(text: &[u8], byte: u8) -> Found {
+    let slashes = text.iter().take(MAX_SLASHES).take_while(|b| **b == b'\\').count();
+    let rest = text.get(slashes..).unwrap_or_default();
     let [high, low] = hex(byte);
-    form(text, &[b'\\', b'u', b'0', b'0', high, low]).or(|| match byte {
-        b'/' | b'"' | b'\\' => form(text, &[b'\\', byte]),
+    let escape = match (rest.first(), byte) {
+        (None, _) => Found::Begun,
+        (Some(b'u'), _) => form(rest, &[b'u', b'0', b'0', high, low]),
+        (Some(first), b'/' | b'"') if *first == byte => Found::Whole(1),
         _ => Found::Not,
-    })
+    };
+    match escape {
+        Found::Whole(length) => Found::Whole(slashes + length),
+        Found::Not if byte == b'\\' && slashes > 1 => Found::Whole(2),
+        other => other,
+    }
 }
+
+/// Four levels of JSON within JSON.
+const MAX_SLASHES: usize = 8;
 
 fn entity(text: &[u8], byte: u8) -> Found {
     let [high, low] = hex(byte);
