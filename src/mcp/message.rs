@@ -12,6 +12,10 @@ use crate::types::{Denial, Untrusted};
 /// The most elements of one batch. Above it the array itself is the attack: a megabyte of `[{},{},…]`.
 const MAX_BATCH: usize = 64;
 
+/// How much of a tool's name is kept, in characters: a name lives as long as its exchange, perhaps hours,
+/// and is in nobody's account. What is longer is the name of no tool.
+const MAX_TOOL: usize = 256;
+
 /// What a request body says.
 #[derive(Debug)]
 pub enum Body {
@@ -197,7 +201,11 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw: &RawValue = Deserialize::deserialize(deserializer)?;
         let mut text = serde_json::Deserializer::from_str(raw.get());
-        Ok(Self(text.deserialize_str(TextVisitor(Untrusted::new)).ok()))
+        let tool = |text: &str| {
+            let end = text.char_indices().nth(MAX_TOOL).map_or(text.len(), |(end, _)| end);
+            Untrusted::new(text.get(..end).unwrap_or_default())
+        };
+        Ok(Self(text.deserialize_str(TextVisitor(tool)).ok()))
     }
 }
 

@@ -101,17 +101,25 @@ pub(super) async fn admit(
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.
     let bounds = quota::body_bounds(&knocked, head.framing, (route, snapshot))?;
+    known.body_begun = true;
     let body = read_whole(&state.memory, client, head, bounds).await;
     let body = body.map_err(|stopped| quota::rather(&knocked, stopped))?;
     known.in_step = true;
     // A body that no method here gives a meaning to was read away; sent on, it could pass for a
     // request of its own.
     let body = if head.method == Method::Post { body } else { Held::nothing() };
-    if head.method == Method::Post {
-        known.call = Some(mcp::read(&body)?);
-    }
+    let call = (head.method == Method::Post).then(|| mcp::read(&body)).transpose();
     let asks = (route, &credential.digest);
-    quota::charge(state, snapshot, (knocked, &principal), asks, known.call.as_ref())?;
+    // What can't be read costs as much as a call. A refusal finds the call in what is known.
+    let charged = {
+        let call = call.as_ref().ok().and_then(Option::as_ref);
+        quota::charge(state, snapshot, (knocked, &principal), asks, call)
+    };
+    known.call = match (call, charged) {
+        (Ok(call), _) => call,
+        (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
+    };
+    charged?;
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, route, credential.digest, opens)?;
     Ok(Admission { permit: Permit(()), credential, principal, body, lease })

@@ -48,6 +48,8 @@ pub(super) struct Known {
     pub(super) legacy: Option<Told>,
     /// The browser origin, once it has passed its gate.
     pub(super) origin: Option<Box<str>>,
+    /// A part of the body may have been taken off the connection.
+    pub(super) body_begun: bool,
     /// The request was read to its end: the next one begins where the connection stands.
     pub(super) in_step: bool,
 }
@@ -111,6 +113,7 @@ impl Known {
             upstream: None,
             legacy: None,
             origin: None,
+            body_begun: false,
             in_step: matches!(framing, Framing::None),
         }
     }

@@ -86,8 +86,7 @@ pub(super) async fn refuse(
     known: &mut Known,
     (head, denial): (&RequestHead, Denial),
 ) -> End {
-    // Not where a part of the body may have been taken already.
-    if !closes(denial) && denial != Denial::Overload {
+    if !closes(denial) && !known.body_begun {
         read_what_is_at_hand(client, head, known);
     }
     let answer = told_in_band(known, denial)
@@ -183,12 +182,10 @@ fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
 }
 
 /// The errors for the calls of a stream that the upstream has left, one for each that waits.
-/// `None` where nobody does.
-pub(super) fn last_words(known: &Known) -> Option<Vec<String>> {
-    let waiting = known.call.as_ref()?.messages().iter().filter(|m| m.kind == Kind::Request);
-    let errors: Vec<_> =
-        waiting.map(|message| error_body(known, Denial::UpstreamGone, &message.id)).collect();
-    (!errors.is_empty()).then_some(errors)
+pub(super) fn last_words(known: &Known) -> Vec<String> {
+    let messages = known.call.as_ref().map_or(&[][..], Body::messages);
+    let waiting = messages.iter().filter(|message| message.kind == Kind::Request);
+    waiting.map(|message| error_body(known, Denial::UpstreamGone, &message.id)).collect()
 }
 
 /// The body of a refusal that is told with its status: with the id, where there is one call.

@@ -148,6 +148,19 @@ async fn made_up_keys_share_the_bucket_of_their_address_until_the_upstream_accep
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_call_costs_as_much_as_one() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let setup = Setup::new(&upstream).route("rate = \"3/day\"").consumer("one", &key, "");
+    let gateway = setup.start();
+    gateway.ask(&Call::post(&path(&key), "nope")).await.refused(400, "not_json");
+    gateway.ask(&Call::post(&path(&key), "{}")).await.refused(400, "not_rpc");
+    gateway.pass(&mut upstream, &Call::post(&path(&key), &tool_call(1))).await;
+    gateway.ask(&Call::post(&path(&key), "nope")).await.refused(429, "rate");
+    gateway.ask(&Call::post(&path(&key), &tool_call(2))).await.refused(200, "rate");
+}
+
+#[tokio::test]
 async fn a_key_refused_at_the_door_is_told_in_band_though_its_body_comes_later() {
     let mut upstream = Upstream::start().await;
     let setup = Setup::new(&upstream).also("[limits]\nunproven_per_address = \"1/day\"");
