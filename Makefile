@@ -28,7 +28,7 @@ lint: build-tools ## Check format, lints, documentation links and dependencies.
 	@RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; fi
 
-# Apart from the tests: it needs the network, and its answer changes without a change of ours.
+# Apart from the tests: its answer changes without a change of ours.
 audit: ## Compare the dependencies with the advisory database (needs cargo-deny).
 	@cargo deny check advisories
 

@@ -4,13 +4,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant},
+};
 
 use crate::types::AddressGroup;
 
 /// Places for so many. One address group may have all of them as long as nobody else wants one;
 /// then the oldest of the group that has most gives way. So a client that takes places and stays in
-/// them shuts the door for itself alone, and a burst from one address is let in.
+/// them shuts the door for itself alone, and a burst from one address is let in. Where each has one,
+/// whoever has had it for a second gives way to who has none.
 pub(super) struct Room {
     taken: Arc<Mutex<Taken>>,
     places: usize,
@@ -21,8 +25,18 @@ struct Taken {
     all: usize,
     next: u64,
     /// By age. Only groups that have a place stand here.
-    by_group: HashMap<AddressGroup, BTreeMap<u64, oneshot::Sender<()>>>,
+    by_group: HashMap<AddressGroup, BTreeMap<u64, Kept>>,
 }
+
+/// A place as the room has it. Dropping the sender tells its holder that it is lost.
+struct Kept {
+    since: Instant,
+    _keeps: oneshot::Sender<()>,
+}
+
+/// How long a place is safe from those who have none. A handshake takes a few trips to the client;
+/// from many addresses, each could hold one place for as long as its deadline lets it.
+const SAFE: Duration = Duration::from_secs(1);
 
 /// A place; returned by drop.
 pub(super) struct Place {
@@ -37,7 +51,8 @@ impl Room {
         Self { taken: Arc::default(), places }
     }
 
-    /// A place, if one is free or there is a group that has at least two more than this one.
+    /// A place, if one is free, or there is a group that has at least two more than this one, or this
+    /// one has none and somebody has had one for a second.
     pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
         let group = AddressGroup::from(peer);
         let mut taken = lock(&self.taken);
@@ -48,7 +63,11 @@ impl Room {
         let number = taken.next;
         taken.next += 1;
         taken.all += 1;
-        taken.by_group.entry(group).or_default().insert(number, keeps);
+        taken
+            .by_group
+            .entry(group)
+            .or_default()
+            .insert(number, Kept { since: Instant::now(), _keeps: keeps });
         Some(Place { taken: Arc::clone(&self.taken), group, number, kept })
     }
 }
@@ -56,14 +75,22 @@ impl Room {
 impl Taken {
     fn make_way(&mut self, group: AddressGroup) -> Option<()> {
         let has = self.by_group.get(&group).map_or(0, BTreeMap::len);
-        let (most, oldest) = self
-            .by_group
-            .iter()
-            .max_by_key(|(_, places)| places.len())
-            .filter(|(_, places)| places.len() >= has + 2)
-            .and_then(|(most, places)| Some((*most, *places.first_key_value()?.0)))?;
-        self.leave(most, oldest);
+        let most = self.by_group.iter().max_by_key(|(_, places)| places.len());
+        let unfair = most.filter(|(_, places)| places.len() >= has + 2).map(|(group, _)| *group);
+        let group = unfair.or_else(|| if has == 0 { self.slowest() } else { None })?;
+        let oldest = *self.by_group.get(&group)?.first_key_value()?.0;
+        self.leave(group, oldest);
         Some(())
+    }
+
+    /// The group with the oldest place, if that isn't safe any more.
+    fn slowest(&self) -> Option<AddressGroup> {
+        let oldest = |(group, places): (&AddressGroup, &BTreeMap<u64, Kept>)| {
+            places.first_key_value().map(|(number, kept)| (*number, kept.since, *group))
+        };
+        let (_, since, group) =
+            self.by_group.iter().filter_map(oldest).min_by_key(|found| found.0)?;
+        (since.elapsed() >= SAFE).then_some(group)
     }
 
     /// Frees a place, unless it was taken away before. Dropping the sender tells its holder.
@@ -102,6 +129,18 @@ mod tests {
 
     fn is_lost(place: &mut Place) -> bool {
         place.kept.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_place_each_is_lost_to_who_has_none_after_a_second() {
+        let room = Room::new(2);
+        let take = |peer: &str| room.take(peer.parse().unwrap());
+        let mut first = take("192.0.2.1").unwrap();
+        let mut second = take("192.0.2.2").unwrap();
+        tokio::time::advance(SAFE).await;
+        assert!(take("192.0.2.1").is_none(), "who has one waits");
+        let third = take("192.0.2.3");
+        assert!(third.is_some() && is_lost(&mut first) && !is_lost(&mut second));
     }
 
     #[test]

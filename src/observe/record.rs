@@ -61,9 +61,9 @@ pub struct Record {
     pub outcome: Outcome,
     /// The one word of a refusal: `Denial::face().reason`.
     pub reason: Option<&'static str>,
-    /// From the head's first byte to the end.
+    /// From the end of the request's head to the end.
     pub duration: Duration,
-    /// From the head's first byte to the first byte of the answer.
+    /// From the end of the request's head to the head of the answer.
     pub first_byte: Option<Duration>,
     /// Bytes that were read of the request, head and body, as they came.
     pub bytes_in: u64,
@@ -170,7 +170,11 @@ impl Record {
     /// numbers but for the tool, so a look for long runs and at the tool tells.
     pub(super) fn is_suspicious(&self, line: &[u8]) -> bool {
         let tool = self.tool.as_ref().map(Untrusted::as_str).unwrap_or_default();
-        holds_long_secret(line) || redact(tool.as_bytes(), Syntax::Text, |_| false).masked > 0
+        // Escapes are read one way in the name and another in the line.
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        holds_long_secret(line)
+            || !tool.bytes().all(is_plain)
+            || redact(tool.as_bytes(), Syntax::Text, |_| false).masked > 0
     }
 
     /// Whether a text of the line comes from the configuration, so that the second net lets it be:

@@ -16,10 +16,10 @@ const DROPPED: &[&[u8]] = &[
     b"forwarded",
     b"x-forwarded-for",
     b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
     b"x-forwarded-proto",
-    b"x-forwarded-server",
+    // Would lead a server past the path that was judged.
+    b"x-original-url",
+    b"x-rewrite-url",
     b"x-real-ip",
     b"cf-connecting-ip",
     b"cf-connecting-ipv6",
@@ -124,7 +124,9 @@ fn write_head(
     }
     // The field of the client's address ends here whoever wrote it: the upstream may believe it too.
     let address = entered.trusted_header.as_bytes();
-    let ends_here = |name: &[u8]| DROPPED.contains(&name) || name == address;
+    let ends_here = |name: &[u8]| {
+        DROPPED.contains(&name) || name.starts_with(b"x-forwarded-") || name == address
+    };
     for (name, value) in head.fields.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(out, name, value);
     }

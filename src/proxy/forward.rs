@@ -1,7 +1,7 @@
 //! The request goes upstream, and the head of the answer comes back.
 
 use std::{
-    io::IoSlice,
+    io::{self, IoSlice},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -123,6 +123,9 @@ impl Asked<'_, '_, '_> {
             let stall = self.place.snapshot.timeouts.write_stall;
             let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
             let written = connection.write_until_heard(&mut parts, stall).await;
+            if matches!(&written, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
+                return Err(Denial::UpstreamSlow);
+            }
             // An upstream may answer before it has read all, and hang up: its answer counts. So a
             // failed write is an error only if no answer can be read either.
             let mut answer = match (&written, head_of_answer(&mut connection, wanted).await) {

@@ -1,5 +1,5 @@
-//! The answer comes back: its head at once, then each part as it comes. Nothing is buffered but
-//! the first event of a legacy stream.
+//! The answer comes back: its head at once, then each part as it comes. Nothing is held but
+//! the first event of a legacy stream, and a tail that could be the beginning of an injected key.
 
 use super::{
     forward::Sent,
@@ -65,11 +65,10 @@ pub(super) async fn relay(
     }
     let mut pump = Pump::new(place, client, (coding, out), events);
     let pumped = pump.run(entered, sent).await;
-    if pumped == Pumped::UpstreamGone
-        && let Some(errors) = respond::last_words(known)
-    {
-        pump.end_with(&errors).await;
-    }
+    let told = match pumped {
+        Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
+        _ => false,
+    };
     let bytes_out = pump.bytes_out();
     sent.head.persistent &= pumped == Pumped::Whole;
     Ok(End {
@@ -80,7 +79,9 @@ pub(super) async fn relay(
         bytes_out,
         next: match pumped {
             Pumped::Whole if keeps => Next::Keep,
-            Pumped::UpstreamGone | Pumped::Torn if coding == Coding::UntilClose => Next::Reset,
+            Pumped::UpstreamGone | Pumped::Torn if coding == Coding::UntilClose && !told => {
+                Next::Reset
+            }
             _ => Next::Close,
         },
     })

@@ -130,21 +130,23 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         Self { place, client, coding, out: head, events, veil: None, bytes_out: 0 }
     }
 
-    /// Bytes of the body that were sent.
+    /// Bytes of the body that were sent, or were to be.
     pub(super) const fn bytes_out(&self) -> u64 {
         self.bytes_out
     }
 
     /// Ends a stream that the upstream has left: with an error for each call that waits on it, where
-    /// the client can't resume it and no event is torn.
-    pub(super) async fn end_with(&mut self, errors: &[String]) {
-        if self.events.as_ref().is_some_and(|events| events.may_speak() && !events.scan.has_ids()) {
-            for error in errors {
-                self.put(legacy::event(error).as_bytes());
-            }
-            self.end();
-            self.flush().await;
+    /// the client can't resume it and no event is torn. Whether it did.
+    pub(super) async fn end_with(&mut self, errors: &[String]) -> bool {
+        let may_end = |events: &Events| events.may_speak() && !events.scan.has_ids();
+        if errors.is_empty() || !self.events.as_ref().is_some_and(may_end) {
+            return false;
         }
+        for error in errors {
+            self.put(legacy::event(error).as_bytes());
+        }
+        self.end();
+        self.flush().await
     }
 
     /// Runs until either side ends.
@@ -223,7 +225,9 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             }
         };
         tokio::select! {
+            // The cut first, or a talkative upstream would keep it from ever being seen.
             biased;
+            () = self.place.draining.cut() => Woken::Cut,
             filled = upstream.fill() => match filled {
                 Ok(0) => Woken::UpstreamEnded,
                 Err(_) => Woken::UpstreamReset,
@@ -232,7 +236,6 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             () = gone(self.client) => Woken::ClientGone,
             Some(event) = told => Woken::Told(event),
             () = timer.as_mut() => Woken::Silence,
-            () = self.place.draining.cut() => Woken::Cut,
         }
     }
 
@@ -355,12 +358,20 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         }
     }
 
-    /// Writes what was put. `false` where the client is gone or takes nothing for too long.
+    /// Writes what was put. `false` where the client is gone, takes nothing for too long, or takes
+    /// nothing when all is cut.
     async fn flush(&mut self) -> bool {
         // Taken, not cleared: an idle stream holds no buffer.
         let out = std::mem::take(&mut self.out);
+        if out.is_empty() {
+            return true;
+        }
         let stall = self.place.snapshot.timeouts.write_stall;
-        out.is_empty() || self.client.write_all(&out, stall).await.is_ok()
+        tokio::select! {
+            biased;
+            written = self.client.write_all(&out, stall) => written.is_ok(),
+            () = self.place.draining.cut() => false,
+        }
     }
 }
 

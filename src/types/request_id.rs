@@ -7,8 +7,8 @@ use aws_lc_rs::rand;
 
 /// Names one exchange in the access log, in the answer to a refusal and in the client's own words.
 ///
-/// 16 hex digits: a process-wide random start and a counter, mixed so that neither the rate nor the
-/// order of other people's requests can be read from one's own. Short enough that the log writer's
+/// 16 hex digits: a process-wide random start and a counter, mixed so that ids don't look alike. It is
+/// a name and no secret. Short enough that the log writer's
 /// second net doesn't take it for a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(u64);

@@ -43,9 +43,10 @@ impl Pool {
             return;
         }
         let mut idle = self.lock();
-        if idle.len() < MAX_KEPT {
-            idle.push(Idle { connection, since: Instant::now() });
-        }
+        // The oldest would be closed first anyway.
+        let surplus = (idle.len() >= MAX_KEPT).then(|| idle.remove(0));
+        idle.push(Idle { connection, since: Instant::now() });
+        drop((idle, surplus));
     }
 
     /// Closes what was idle for too long.

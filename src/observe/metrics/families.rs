@@ -43,9 +43,9 @@ const STREAM: [f64; 9] = [1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.
 families! {
     /// Exchanges that have ended, by the status that the client was sent.
     requests: IntCounterVec = "requests_total" ["route", "consumer", "method", "status"];
-    /// Seconds from a request's first byte to the end of its exchange, streams included.
+    /// Seconds from the end of a request's head to the end of its exchange, streams included.
     request_duration: HistogramVec = "request_duration_seconds" ["route", "consumer"] EXCHANGE;
-    /// Seconds from a request's first byte to the first byte of its answer.
+    /// Seconds from the end of a request's head to the head of its answer.
     first_byte: HistogramVec = "first_byte_seconds" ["route"] EXCHANGE;
     /// Exchanges that were refused or failed, by the reason that the client was told.
     refusals: IntCounterVec = "refusals_total" ["route", "reason"];

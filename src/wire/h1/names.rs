@@ -55,7 +55,9 @@ pub(super) fn is_acted_on(name: &[u8]) -> bool {
                 | b"true-client-ip"
                 | b"x-client-ip"
                 | b"x-cluster-client-ip"
+                | b"x-original-url"
                 | b"x-real-ip"
+                | b"x-rewrite-url"
         )
 }
 
