@@ -138,7 +138,8 @@ pub(crate) fn event_stream(bytes: &[u8]) {
         let Step::First(event) = step else { continue };
         let mut scan = EventScan::default();
         scan.feed(&event);
-        assert_eq!(scan.events(), 1);
+        // An event that names itself another on its first line isn't held to its end.
+        assert!(scan.events() <= 1, "{event:?}");
         if let Replaced::With(event) = mcp::replace_data(&event, |_| Some("/mcp".to_owned())) {
             let mut scan = EventScan::default();
             scan.feed(&event);

@@ -101,8 +101,7 @@ fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     Some(value.strip_prefix(' ').unwrap_or(value))
 }
 
-/// Writes an `endpoint` event anew with other data. `None` where the event isn't one; it then goes
-/// on as it is.
+/// Writes an `endpoint` event anew with other data; any other event goes on as it is.
 pub fn replace_data(event: &[u8], replace: impl FnOnce(&str) -> Option<String>) -> Replaced {
     let Ok(text) = std::str::from_utf8(event) else { return Replaced::NotEndpoint };
     // A byte order mark before the first line is no part of it.
