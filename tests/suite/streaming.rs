@@ -338,6 +338,32 @@ async fn a_client_that_leaves_is_gone_upstream_at_once() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_too_much_ahead_is_gone_and_its_bytes_are_not_held() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let ahead = vec![b'x'; 64 * 1024];
+    let mut client = gateway.client().await;
+    client.send(&post(&Key::new())).await;
+    let mut waiting = upstream.next().await;
+    client.raw(&ahead).await;
+    waiting.is_abandoned().await;
+
+    let mut client = gateway.client().await;
+    client.send(&post(&Key::new())).await;
+    let mut streaming = upstream.next().await.stream(&[]).await;
+    client.raw(&ahead).await;
+    streaming.is_abandoned().await;
+
+    // A request that is waited with is no such thing.
+    let mut client = gateway.client().await;
+    client.raw([post(&Key::new()).bytes(), post(&Key::new()).bytes()].concat()).await;
+    for _ in 0..2 {
+        upstream.answer("{}").await;
+        assert_eq!(client.answer().await.text(), "{}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_whose_answer_was_left_carries_no_other_request() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();

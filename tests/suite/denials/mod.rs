@@ -141,6 +141,21 @@ async fn a_rate_that_nobody_reads_in_band_is_429() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_closes_is_heard_to_its_end_though_the_client_still_sends() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    for target in ["/nowhere", "/api/a/../mcp"] {
+        let mut client = gateway.client().await;
+        let body = "x".repeat(200 << 10);
+        let call = Call::post(target, &body).bytes();
+        // Closing at once would reset the connection, because bytes of the body are left unread.
+        client.raw(&call[..call.len() / 2]).await;
+        assert!(client.answer().await.closes(), "{target}");
+        assert!(!client.is_reset().await, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn upstream_gone_is_the_last_event_of_the_call() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
