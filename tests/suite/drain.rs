@@ -93,3 +93,28 @@ async fn a_call_that_still_waits_at_the_end_of_the_grace_is_told() {
     stopping.ended();
     gateway.logged("the call", |line| line["reason"] == "overload").await;
 }
+
+#[tokio::test]
+async fn a_stream_whose_client_reads_nothing_ends_with_the_grace_and_is_logged() {
+    let mut upstream = Upstream::start().await;
+    let timeouts = "[timeouts]\nshutdown = \"200ms\"\nwrite_stall = \"1h\"";
+    let mut gateway = Setup::new(&upstream).also(timeouts).start();
+    let mut client = gateway.client().await;
+    client.send(&Call::get(&target())).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    let stopping = gateway.begin_to_stop();
+    let event = "x".repeat(64 * 1024);
+    let flood = async {
+        loop {
+            stream.event("message", &event).await;
+        }
+    };
+    tokio::select! {
+        () = flood => {}
+        line = gateway.logged("the end", |line| line["event"] == "exchange") => {
+            assert_eq!(line["outcome"], "client_gone");
+        }
+    }
+    drop(client);
+    stopping.ended();
+}

@@ -197,6 +197,27 @@ async fn answers_before_the_answer_are_counted() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_reads_nothing_is_504_without_another_wait() {
+    let mut upstream = Upstream::start().await;
+    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let more = format!(
+        "[upstreams.other]\nendpoints = [\"http://{}\"]\n[timeouts]\nwrite_stall = \"200ms\"",
+        deaf.local_addr().unwrap()
+    );
+    let route = "[[routes]]\nname = \"mcp\"\nupstream = \"other\"\npaths = [\"/api/mcp/{key}\"]\n\
+                 unknown_keys = \"forward\"\nmax_body = \"32MiB\"\n";
+    let gateway = Setup::new(&upstream).routes(route).also(&more).start();
+    let padding = "x".repeat(24 << 20);
+    let body = format!(r#"{{"id":1,"method":"ping","params":{{"x":"{padding}"}}}}"#);
+    let call = Call::post(&format!("/api/mcp/{}", Key::new().text()), &body);
+    let ask = async { gateway.ask(&call).await };
+    let accept = async { deaf.accept().await.unwrap() };
+    let (answer, _socket) = tokio::join!(ask, accept);
+    answer.refused(504, "upstream_slow");
+    upstream.untouched();
+}
+
+#[tokio::test]
 async fn an_early_answer_counts_and_its_connection_carries_nothing_more() {
     let mut upstream = Upstream::start().await;
     let early = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
