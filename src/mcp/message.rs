@@ -295,6 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_tool_name_only_the_beginning_is_kept() {
+        let name = "é".repeat(100_000);
+        let call =
+            one(&format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#));
+        assert_eq!(call.tool, Some(Untrusted::new(&"é".repeat(MAX_TOOL))));
+    }
+
+    #[test]
     fn an_id_that_is_too_long_or_no_scalar_is_null() {
         let long = format!(r#"{{"id":"{}","method":"x"}}"#, "a".repeat(300));
         assert_eq!(one(&long).id, RpcId::NULL);
