@@ -251,6 +251,24 @@ async fn a_key_has_so_many_streams_and_gets_one_back_when_a_client_leaves() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_answered_by_a_stream_takes_a_slot_too() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("max_streams = 1").start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    client.send(&Call::post(&path(&key), &tool_call(1))).await;
+    let from_upstream = upstream.next().await.stream(&[]).await;
+    let mut events = client.stream().await;
+    gateway.ask(&Call::get(&path(&key))).await.refused(429, "streams");
+    // Its own call isn't refused: it has been done before anybody knew that it is a stream.
+    gateway.pass(&mut upstream, &Call::post(&path(&key), &tool_call(2))).await;
+    from_upstream.finish().await;
+    assert_eq!(events.next_event().await, None);
+    gateway.metric_becomes("portcullis_streams_open", &[], 0.0).await;
+    gateway.pass(&mut upstream, &Call::get(&path(&key))).await;
+}
+
+#[tokio::test]
 async fn a_body_over_the_routes_size_is_refused_by_its_length_and_by_its_chunks() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).route("max_body = \"1KiB\"").start();

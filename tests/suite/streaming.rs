@@ -364,6 +364,22 @@ async fn a_client_that_sends_too_much_ahead_is_gone_and_its_bytes_are_not_held()
 }
 
 #[tokio::test]
+async fn a_connection_whose_stream_was_left_carries_no_other_request() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    client.send(&post(&key)).await;
+    let mut from_upstream = upstream.next().await.stream(&[]).await;
+    drop(client.stream().await);
+    // Nobody is connected, so the next comes to the same worker and its pool.
+    gateway.metric_becomes("portcullis_connections_open", &[], 0.0).await;
+    let seen = gateway.pass(&mut upstream, &post(&key)).await;
+    assert_eq!(seen.connection, 1);
+    from_upstream.is_abandoned().await;
+}
+
+#[tokio::test]
 async fn a_connection_whose_answer_was_left_carries_no_other_request() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
