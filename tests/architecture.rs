@@ -17,10 +17,11 @@ use std::{
 use proc_macro2::{TokenStream, TokenTree};
 
 /// Who may name a crate. A crate that isn't listed may be named by everyone.
-const OWNED_CRATES: [(&str, &[&str]); 9] = [
+const OWNED_CRATES: [(&str, &[&str]); 10] = [
     ("axum", &["admin", "demo"]),
     ("clap", &["cli", "main"]),
     ("governor", &["policy"]),
+    ("h2", &["wire"]),
     ("httparse", &["wire"]),
     ("hyper", &["admin", "demo"]),
     ("pingora_core", &["host"]),

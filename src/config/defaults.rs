@@ -30,6 +30,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     shutdown: Duration::from_secs(8),
 };
 
+pub(super) const HTTP2: bool = true;
 pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
 pub(super) const UNKNOWN_KEYS: UnknownKeys = UnknownKeys::Refuse;
 pub(super) const MAX_STREAMS: u32 = 8;

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{
-    Span, certificates,
+    Span, certificates, defaults,
     once::Once,
     reading::Reading,
     table::{Item, Table},
 };
 use crate::{
-    snapshot::{Certificate, Listener, ListenerKind},
+    snapshot::{Certificate, Listener, ListenerKind, Tls},
     types::Name,
 };
 
@@ -22,8 +22,8 @@ pub(super) struct Draft {
 
 pub(super) enum Speaks {
     Plain,
-    /// The certificates that could be read.
-    Tls(Vec<Certificate>),
+    /// With the certificates that could be read.
+    Tls(Tls),
     /// The listener that is redirected to, if its name could be read.
     Redirect(Option<(Name, Span)>),
 }
@@ -58,7 +58,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
             .related(place, "speaks TLS here");
     }
     let speaks = match (tls, redirect) {
-        (Some(item), _) => Speaks::Tls(certificates(&item, reading)),
+        (Some(item), _) => Speaks::Tls(read_tls(&item, reading)),
         (None, Some(item)) => Speaks::Redirect(item.name(reading)),
         (None, None) => Speaks::Plain,
     };
@@ -66,9 +66,31 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     Draft { name, address, speaks }
 }
 
-fn certificates(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<Certificate> {
+fn read_tls(item: &Item<'_>, reading: &mut Reading<'_>) -> Tls {
+    let Some(mut table) = item.table("`tls`", reading) else {
+        return Tls { certificates: Vec::new(), http2: defaults::HTTP2 };
+    };
+    let http2 = table.take("protocols").map(|item| http2(&item, reading));
+    let certificates = certificates(&mut table, reading);
+    table.finish(&[], reading);
+    Tls { certificates, http2: http2.unwrap_or(defaults::HTTP2) }
+}
+
+/// `protocols`: whether HTTP/2 is one. HTTP/1.1 always is: nothing else can switch to WebSocket.
+fn http2(item: &Item<'_>, reading: &mut Reading<'_>) -> bool {
+    let items = item.list(reading).unwrap_or_default();
+    let choices = [("h2", true), ("http/1.1", false)];
+    let spoken: Vec<bool> = items.iter().filter_map(|i| i.choice(reading, &choices)).collect();
+    if !spoken.contains(&false) && spoken.len() == items.len() {
+        reading
+            .error(&item.at, "`protocols` lacks \"http/1.1\", which every client speaks")
+            .hint("write [\"h2\", \"http/1.1\"], or [\"http/1.1\"] alone");
+    }
+    spoken.contains(&true)
+}
+
+fn certificates(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Certificate> {
     let example = "certificates = [{ cert = \"tls/fullchain.pem\", key = \"tls/privkey.pem\" }]";
-    let Some(mut table) = item.table("`tls`", reading) else { return Vec::new() };
     // ACME would stand in the place of certificates, so their lack is not reported beside it.
     let acme = table.take("acme");
     let list = match &acme {
@@ -78,7 +100,6 @@ fn certificates(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<Certificate> 
         }
         None => table.require("certificates", example, reading),
     };
-    table.finish(&[], reading);
     let Some(list) = list else { return Vec::new() };
     let tables = list.tables("`certificates`", reading);
     tables.into_iter().filter_map(|table| certificates::read(table, reading)).collect()
@@ -88,7 +109,7 @@ fn certificates(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<Certificate> 
 pub(super) fn compile(draft: &Draft, all: &[Draft]) -> Option<Listener> {
     let kind = match &draft.speaks {
         Speaks::Plain => ListenerKind::Plain,
-        Speaks::Tls(certificates) => ListenerKind::Tls(certificates.clone()),
+        Speaks::Tls(tls) => ListenerKind::Tls(tls.clone()),
         Speaks::Redirect(to) => {
             let (to, _) = to.as_ref()?;
             let target =

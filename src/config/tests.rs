@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    snapshot::{HostHeader, ListenerKind, Refusals, Scheme, UnknownKeys},
+    snapshot::{HostHeader, ListenerKind, Refusals, Scheme, Tls, UnknownKeys},
     types::{KeyDigest, Secret},
 };
 
@@ -107,7 +107,9 @@ fn a_certificate_is_read_with_its_names_and_its_end() {
     let text = tls("good").replace("paths", "hosts = [\"mcp.example.com\"], paths");
     assert_eq!(site.messages(&text), Vec::<String>::new());
     let snapshot = site.compiled(&text);
-    let ListenerKind::Tls(certificates) = &snapshot.listeners[0].kind else { panic!("not TLS") };
+    let ListenerKind::Tls(Tls { certificates, .. }) = &snapshot.listeners[0].kind else {
+        panic!("not TLS")
+    };
     assert_eq!(certificates[0].label.as_str(), "example.com");
     assert_eq!(&*certificates[0].names[0], "*.example.com");
     assert_eq!(certificates[0].expires_at, 1_798_761_600);

@@ -68,7 +68,7 @@ pub(super) fn hosts(
     let certificates: Vec<&Certificate> = listeners
         .iter()
         .filter_map(|draft| match &draft.speaks {
-            Speaks::Tls(certificates) => Some(certificates),
+            Speaks::Tls(tls) => Some(&tls.certificates),
             Speaks::Plain | Speaks::Redirect(_) => None,
         })
         .flatten()

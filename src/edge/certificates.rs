@@ -7,19 +7,20 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::snapshot::Certificate;
+use crate::snapshot::{Certificate, Tls};
 
 /// How a listener speaks TLS: Mozilla's intermediate profile (guideline 6.0). TLS 1.2 and 1.3, the
-/// AEAD suites, X25519MLKEM768 first, HTTP/1.1.
+/// AEAD suites, X25519MLKEM768 first; HTTP/2 before HTTP/1.1, or HTTP/1.1 alone.
 ///
 /// # Errors
 /// Where the TLS library refuses its own suites, which would be a fault of the build.
-pub fn server_config(certificates: &[Certificate]) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName::new(certificates)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        .with_cert_resolver(Arc::new(ByName::new(&tls.certificates)));
+    let protocols: &[&[u8]] = if tls.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     // Tickets make resumption stateless: no table of sessions that strangers could fill. One is
     // enough; each costs a signature's worth of work in the handshake.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
@@ -121,10 +122,11 @@ mod tests {
     async fn shake(
         version: &'static rustls::SupportedProtocolVersion,
         asks_for: &'static str,
+        http2: bool,
     ) -> Option<Shaken> {
         let (first, first_der) = certificate(&["first.test", "other.test"]);
         let (second, second_der) = certificate(&["second.test", "*.wild.test"]);
-        let server = server_config(&[first, second]).unwrap();
+        let server = server_config(&Tls { certificates: vec![first, second], http2 }).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates([first_der, second_der]);
         let mut client = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
@@ -150,24 +152,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_post_quantum_group_comes_first_and_only_http_1_is_agreed_on() {
-        let modern = shake(&rustls::version::TLS13, "first.test").await.unwrap();
-        assert_eq!(
-            (modern.group, modern.alpn.as_slice()),
-            (NamedGroup::X25519MLKEM768, &b"http/1.1"[..])
-        );
-        let older = shake(&rustls::version::TLS12, "first.test").await.unwrap();
-        assert_eq!(older.group, NamedGroup::X25519, "TLS 1.2 has no hybrid group");
+    async fn the_post_quantum_group_comes_first_and_http_2_where_it_is_spoken() {
+        for (http2, protocol) in [(true, &b"h2"[..]), (false, b"http/1.1")] {
+            let modern = shake(&rustls::version::TLS13, "first.test", http2).await.unwrap();
+            assert_eq!((modern.group, &*modern.alpn), (NamedGroup::X25519MLKEM768, protocol));
+            let older = shake(&rustls::version::TLS12, "first.test", http2).await.unwrap();
+            assert_eq!(older.group, NamedGroup::X25519, "TLS 1.2 has no hybrid group");
+        }
     }
 
     #[tokio::test]
     async fn the_certificate_is_chosen_by_the_name_that_is_asked_for() {
         for name in ["first.test", "other.test", "second.test", "a.wild.test"] {
-            let shaken = shake(&rustls::version::TLS13, name).await;
+            let shaken = shake(&rustls::version::TLS13, name, true).await;
             // The client checks the name, so an answer means that the right one was shown.
             assert!(shaken.is_some_and(|shaken| !shaken.certificate.is_empty()), "{name}");
         }
-        assert!(shake(&rustls::version::TLS13, "a.b.wild.test").await.is_none(), "one label alone");
+        let two = shake(&rustls::version::TLS13, "a.b.wild.test", true).await;
+        assert!(two.is_none(), "one label alone");
     }
 
     #[test]

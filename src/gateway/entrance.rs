@@ -40,10 +40,10 @@ impl Entrance {
         let (kind, tls) = match &listener.kind {
             ListenerKind::Plain => (DoorKind::Plain, None),
             ListenerKind::Redirect { port } => (DoorKind::Redirect { port: *port }, None),
-            ListenerKind::Tls(certificates) => {
+            ListenerKind::Tls(tls) => {
                 let failed =
                     |source| BootError::Tls { listener: listener.name.to_string(), source };
-                (DoorKind::Tls, Some(edge::server_config(certificates).map_err(failed)?))
+                (DoorKind::Tls, Some(edge::server_config(tls).map_err(failed)?))
             }
         };
         let socket = boot::bind(listener.name.as_str(), listener.address)?;

@@ -59,8 +59,8 @@ impl Gateway {
         let mut entrances = Vec::new();
         for listener in &snapshot.listeners {
             entrances.push(Entrance::bind(listener, &caps, &handshakes)?);
-            if let ListenerKind::Tls(certificates) = &listener.kind {
-                for certificate in certificates {
+            if let ListenerKind::Tls(tls) = &listener.kind {
+                for certificate in &tls.certificates {
                     metrics.certificate(&listener.name, &certificate.label, certificate.expires_at);
                 }
             }

@@ -13,7 +13,7 @@ use tracing::{
 use tracing_log::{AsLog, LogTracer, NormalizeEvent};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::LevelFilter,
+    filter::{LevelFilter, filter_fn},
     layer::{Context, SubscriberExt},
     registry::Registry,
 };
@@ -64,7 +64,15 @@ pub fn tracing_dispatch(sink: &LogSink, filter: &str) -> Result<Dispatch, BadFil
     // Regular expressions on field values are of no use here and cost at every event.
     let filter = EnvFilter::builder().with_regex(false).parse(filter);
     let filter = filter.map_err(|_| BadFilter::Syntax)?;
-    Ok(Dispatch::new(Registry::default().with(filter).with(SinkLayer(sink.clone()))))
+    let harmless = filter_fn(|metadata| !shows_requests(metadata.target()));
+    let layers = Registry::default().with(filter).with(harmless);
+    Ok(Dispatch::new(layers.with(SinkLayer(sink.clone()))))
+}
+
+/// Whether a target's events may quote a request: `h2` says the path of one that it refuses, and a
+/// path may be a key. Whatever the filter asks for, they are not heard.
+fn shows_requests(target: &str) -> bool {
+    target == "h2" || target.starts_with("h2::")
 }
 
 /// Makes a panic one line, `panic at FILE:LINE`. The payload stays unsaid: an `unwrap` deep in a

@@ -18,7 +18,7 @@ use crate::{
     mcp,
     policy::{Lease, Principal},
     types::{Credential, Denial, Method, Path, Secret},
-    wire::{Connection, RequestHead, Transport},
+    wire::{Client, RequestHead},
 };
 
 /// Proof that the page was read to its end. Nobody outside this file can make one, and `forward` asks
@@ -82,7 +82,7 @@ pub(super) async fn admit(
     place: &Place<'_>,
     head: &RequestHead,
     entered: &Entered<'_, '_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     known: &mut Known,
 ) -> Result<Admission, Stopped> {
     let (state, snapshot, route) = (place.state, place.snapshot, &**entered.found.route);

@@ -1,17 +1,17 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use super::{
-    exchange,
+    exchange, http2,
     place::{Next, Place},
     state::{Door, State},
 };
 use crate::{
     snapshot::Snapshot,
     types::Draining,
-    wire::{Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
+    wire::{Client, Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
 };
 
-/// Serves one connection: request after request until either side ends it.
+/// Serves one connection, in whichever protocol the client chose, until either side ends it.
 pub async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
@@ -19,18 +19,33 @@ pub async fn serve(
     transport: Transport,
     draining: Draining,
 ) {
-    let mut client = Connection::new(transport);
+    if transport.speaks_http2() {
+        // Boxed, or a connection of HTTP/1.1 would keep the room that this one takes.
+        return Box::pin(http2::serve(state, door, peer, transport, draining)).await;
+    }
+    http1(state, door, peer, transport, draining).await;
+}
+
+/// Request after request.
+async fn http1(
+    state: Arc<State>,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    transport: Transport,
+    draining: Draining,
+) {
+    let mut connection = Connection::new(transport);
     let mut watched = draining.clone();
     let mut begun = pin!(watched.begun());
     let mut first = true;
     loop {
         let (limits, timeouts) = bounds(&state.snapshot.load(), first);
         first = false;
-        let begins = client.used();
+        let begins = connection.used();
         let next = tokio::select! {
             // A request that has come is answered, drain or not.
             biased;
-            next = next_request_head(&mut client, limits, timeouts) => next,
+            next = next_request_head(&mut connection, limits, timeouts) => next,
             () = &mut begun => Ok(NextHead::Closed),
         };
         // Loaded now, and not before the wait: a change may have come in between.
@@ -43,11 +58,12 @@ pub async fn serve(
             begins,
             draining: draining.clone(),
         };
+        let mut client = Client::Http1(&mut connection);
         // Not boxed: a box of its own for each call costs more than its room while none is there.
         let after = match next {
-            Ok(NextHead::Request(head)) => exchange::run(&mut place, &mut client, &head).await,
+            Ok(NextHead::Request(head)) => exchange::run(&mut place, &mut client, &head).await.next,
             Ok(NextHead::Refused(denial)) => {
-                exchange::refuse_head(&place, &mut client, denial).await
+                exchange::refuse_head(&place, &mut client, denial).await.next
             }
             Ok(NextHead::Closed) => Next::Close,
             Err(_) => return,
@@ -55,24 +71,29 @@ pub async fn serve(
         match after {
             Next::Keep => {}
             Next::Close => {
-                let _ = client.finish(snapshot.timeouts.write_stall).await;
+                let _ = connection.finish(snapshot.timeouts.write_stall).await;
                 return;
             }
-            Next::Reset => return client.stream().reset_on_drop(),
-            Next::Linger => return client.linger().await,
+            Next::Reset => return connection.stream().reset_on_drop(),
+            Next::Linger => return connection.linger().await,
         }
     }
 }
 
 /// A first request has to come as soon as a head; later ones may take their time.
 fn bounds(snapshot: &Snapshot, first: bool) -> (HeadLimits, HeadTimeouts) {
-    let (limits, timeouts) = (&snapshot.limits, &snapshot.timeouts);
+    let timeouts = &snapshot.timeouts;
     let patience = if first {
         HeadTimeouts::First { head: timeouts.head }
     } else {
         HeadTimeouts::Next { idle: timeouts.idle, head: timeouts.head }
     };
-    (HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }, patience)
+    (head_limits(snapshot), patience)
+}
+
+/// What is too much in a head.
+pub(super) fn head_limits(Snapshot { limits, .. }: &Snapshot) -> HeadLimits {
+    HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }
 }
 
 #[cfg(test)]

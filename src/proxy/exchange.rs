@@ -1,21 +1,17 @@
 use super::{
     admit, forward,
-    place::{End, Known, Next, Place, Stopped},
+    place::{End, Known, Place, Stopped},
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
 };
 use crate::{
     types::{Denial, Method},
-    wire::{Connection, Framing, RequestHead, Transport},
+    wire::{Client, Framing, RequestHead},
 };
 
 /// Runs one exchange to its end and notes what became of it.
-pub(super) async fn run(
-    place: &mut Place<'_>,
-    client: &mut Connection<Transport>,
-    head: &RequestHead,
-) -> Next {
+pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &RequestHead) -> End {
     let mut known = Known::arrived(place, head.method, head.framing);
     let end = match answer(place, client, head, &mut known).await {
         Ok(end) => end,
@@ -25,24 +21,20 @@ pub(super) async fn run(
         Err(Stopped::Gone) => End::gone(),
     };
     record::ended(place, &known, &end, end.bytes_in(place, client));
-    end.next
+    end
 }
 
 /// Refuses what never became a request, and notes it.
-pub(super) async fn refuse_head(
-    place: &Place<'_>,
-    client: &mut Connection<Transport>,
-    denial: Denial,
-) -> Next {
+pub(super) async fn refuse_head(place: &Place<'_>, client: &mut Client<'_>, denial: Denial) -> End {
     let known = Known::arrived(place, Method::Other, Framing::UntilClose);
     let end = respond::refuse_unread(place, client, &known, denial).await;
     record::ended(place, &known, &end, end.bytes_in(place, client));
-    end.next
+    end
 }
 
 async fn answer(
     place: &mut Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     head: &RequestHead,
     known: &mut Known,
 ) -> Result<End, Stopped> {

@@ -21,7 +21,7 @@ use crate::{
     types::{Denial, Method, Name},
     upstream::Server,
     wire::{
-        Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Written,
+        Client, Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Written,
         read_response_head, within,
     },
 };
@@ -32,9 +32,6 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024,
 /// How many answers may come before the answer. Without a bound they would keep a worker busy for as
 /// long as the first byte is waited for.
 const MAX_INTERIM: u32 = 16;
-
-/// A pipelining client may send so much ahead.
-const SENT_AHEAD_BYTES: usize = 16 * 1024;
 
 /// An answer whose head has come.
 pub(super) struct Sent<'a> {
@@ -52,7 +49,7 @@ pub(super) struct Sent<'a> {
 /// Forwards an admitted request.
 pub(super) async fn forward<'a>(
     place: &Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     head: &RequestHead,
     entered: &Entered<'_, '_>,
     admission: &'a mut Admission,
@@ -98,14 +95,14 @@ fn slash_redirect(
 }
 
 /// One request on its way, and the client who waits for it.
-struct Asked<'p, 's, 'c> {
+struct Asked<'p, 's, 'c, 'a> {
     place: &'p Place<'s>,
-    client: &'c mut Connection<Transport>,
+    client: &'c mut Client<'a>,
     server: &'p Arc<Server>,
     method: Method,
 }
 
-impl Asked<'_, '_, '_> {
+impl Asked<'_, '_, '_, '_> {
     /// Sends the request and waits for the head of its answer. What may have reached the upstream
     /// is never sent twice: a call that schedules a post must not schedule two.
     async fn send(
@@ -141,7 +138,7 @@ impl Asked<'_, '_, '_> {
             biased;
             answer = asked => answer.map_err(Stopped::Denied),
             // Its going is the upstream's to know at once: the connection is dropped with us.
-            () = gone(self.client) => Err(Stopped::Gone),
+            () = self.client.gone() => Err(Stopped::Gone),
             () = draining.cut() => Err(Denial::Overload.into()),
         }
     }
@@ -176,17 +173,4 @@ async fn head_of_answer(
         }
     };
     within(|| sleep(patience), answer).await.unwrap_or(Err(Denial::UpstreamSlow))
-}
-
-/// Waits until the client is gone. What it sends ahead is kept, up to a bound; beyond it the client
-/// counts as gone, because its going could no longer be seen.
-pub(super) async fn gone(client: &mut Connection<Transport>) {
-    loop {
-        if client.buffer().len() >= SENT_AHEAD_BYTES {
-            return;
-        }
-        if matches!(client.fill().await, Ok(0) | Err(_)) {
-            return;
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod endpoint;
 mod exchange;
 mod forward;
 mod gates;
+mod http2;
 mod leak;
 mod legacy;
 mod memory;

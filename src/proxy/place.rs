@@ -17,7 +17,7 @@ use crate::{
     policy::Consumer,
     snapshot::{Found, Route, Snapshot},
     types::{Denial, Draining, KeyDigest, Method, Name, Path, RequestId},
-    wire::{Connection, Framing, Transport},
+    wire::{Client, Framing},
 };
 
 /// Where an exchange takes place: what it can ask, and what it stands under.
@@ -140,7 +140,7 @@ impl From<io::Error> for Stopped {
 impl End {
     /// What was read of the request, head and body. Where the connection ends with it, all that had
     /// come.
-    pub(super) fn bytes_in(&self, place: &Place<'_>, client: &Connection<Transport>) -> u64 {
+    pub(super) fn bytes_in(&self, place: &Place<'_>, client: &Client<'_>) -> u64 {
         let until = if self.next == Next::Keep { client.used() } else { client.received() };
         until.saturating_sub(place.begins)
     }

@@ -6,15 +6,12 @@ use super::{
     leak,
     place::{End, Entered, Known, Next, Place, Stopped},
     record, respond,
-    stream::{Coding, Events, Pump, Pumped},
+    stream::{Events, Pump, Pumped},
 };
 use crate::{
     observe::Outcome,
     types::{Denial, Method},
-    wire::{
-        Connection, Framing, RequestHead, Transport, end_head, write_content_length, write_field,
-        write_status_line,
-    },
+    wire::{Client, Coding, Framing, Outgoing, RequestHead, Version},
 };
 
 /// Fields of the upstream that never go on. `wire` has dropped what is hop-by-hop already.
@@ -44,7 +41,7 @@ const DROPPED: &[&[u8]] = &[
 /// Brings the answer back.
 pub(super) async fn relay(
     place: &mut Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     (head, entered): (&RequestHead, &Entered<'_, '_>),
     sent: &mut Sent<'_>,
     known: &Known,
@@ -56,14 +53,15 @@ pub(super) async fn relay(
     }
     let coding = coding(head, sent);
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
-    let is_stream = is_event_stream(sent) && coding != Coding::None;
-    let out = write_head(place, known, sent, (coding, keeps, is_stream));
+    let is_stream = is_event_stream(sent) && !matches!(coding, Coding::Absent(_));
+    let mut out = client.answer(sent.head.status);
+    write_head(&mut out, (place, known), sent, (coding, keeps, is_stream));
     let first_byte = sent.answered - known.started;
     let events = if is_stream { open_stream(place, known, head, sent) } else { None };
     if events.is_some() {
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
-    let mut pump = Pump::new(place, client, (coding, out), events);
+    let mut pump = Pump::new(place, client, out, events);
     let pumped = pump.run(entered, sent).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
@@ -90,12 +88,12 @@ pub(super) async fn relay(
 /// How the body goes on, given how it comes.
 fn coding(head: &RequestHead, sent: &Sent<'_>) -> Coding {
     match sent.head.framing {
-        Framing::None => Coding::None,
+        Framing::None => Coding::Absent(sent.head.length),
         // What the gateway says between events isn't in the upstream's length.
         Framing::Length(length) if length == 0 || !is_event_stream(sent) => Coding::Length(length),
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => match head.version {
-            crate::wire::Version::Http11 => Coding::Chunked,
-            crate::wire::Version::Http10 => Coding::UntilClose,
+            Version::Http11 | Version::Http2 => Coding::Parts,
+            Version::Http10 => Coding::UntilClose,
         },
     }
 }
@@ -131,19 +129,17 @@ fn open_stream(
 }
 
 fn write_head(
-    place: &Place<'_>,
-    known: &Known,
+    out: &mut Outgoing,
+    (place, known): (&Place<'_>, &Known),
     sent: &Sent<'_>,
     (coding, keeps, is_stream): (Coding, bool, bool),
-) -> Vec<u8> {
+) {
     let fields = &sent.head.fields;
     let injected = sent.admission.injected_key();
     let reflects = |value: &[u8]| injected.is_some_and(|key| leak::shows(value, key));
-    let mut out = Vec::with_capacity(512);
-    write_status_line(&mut out, sent.head.status);
     for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
         if !reflects(value) {
-            write_field(&mut out, name, value);
+            out.field(name, value);
         }
     }
     if is_stream {
@@ -153,21 +149,12 @@ fn write_head(
             [("x-accel-buffering", "no"), ("cache-control", "no-cache, no-transform")]
         {
             if !fields.contains(name) {
-                write_field(&mut out, name, value.as_bytes());
+                out.field(name, value.as_bytes());
             }
         }
     }
-    respond::write_own_fields(&mut out, place.door.kind, known);
-    match coding {
-        Coding::Length(length) => write_content_length(&mut out, length),
-        Coding::Chunked => write_field(&mut out, "transfer-encoding", b"chunked"),
-        Coding::UntilClose | Coding::None => {}
-    }
-    if !keeps {
-        write_field(&mut out, "connection", b"close");
-    }
-    end_head(&mut out);
-    out
+    respond::write_own_fields(out, place.door.kind, known);
+    out.end_head(coding, keeps);
 }
 
 impl Pumped {

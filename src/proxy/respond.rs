@@ -12,10 +12,7 @@ use crate::{
     observe::Outcome,
     snapshot::Refusals,
     types::{Denial, Method},
-    wire::{
-        Connection, Framing, RequestHead, Transport, end_head, write_content_length, write_field,
-        write_status_line,
-    },
+    wire::{Client, Coding, Framing, Outgoing, RequestHead},
 };
 
 /// An answer of our own: small and whole.
@@ -82,7 +79,7 @@ fn refusal_fields(denial: Denial) -> Vec<(&'static str, String)> {
 /// Refuses a request and says what becomes of its connection.
 pub(super) async fn refuse(
     place: &Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     known: &mut Known,
     (head, denial): (&RequestHead, Denial),
 ) -> End {
@@ -103,7 +100,7 @@ pub(super) async fn refuse(
 /// Refuses what never became a request; the connection closes.
 pub(super) async fn refuse_unread(
     place: &Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     known: &Known,
     denial: Denial,
 ) -> End {
@@ -115,7 +112,7 @@ pub(super) async fn refuse_unread(
 /// Sends an answer that is no refusal.
 pub(super) async fn send(
     place: &Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     known: &Known,
     (head, answer): (&RequestHead, Answer),
 ) -> End {
@@ -138,13 +135,13 @@ const fn closes(denial: Denial) -> bool {
 
 /// A small body that came with its head costs nothing more to read, and lets the refusal carry the
 /// request's id and the connection live on.
-fn read_what_is_at_hand(client: &mut Connection<Transport>, head: &RequestHead, known: &mut Known) {
+fn read_what_is_at_hand(client: &mut Client<'_>, head: &RequestHead, known: &mut Known) {
     let Framing::Length(length) = head.framing else { return };
     let Ok(length) = usize::try_from(length) else { return };
-    if known.in_step || client.buffer().len() < length {
+    if known.in_step {
         return;
     }
-    let body = client.buffer().split_to(length);
+    let Some(body) = client.take_at_hand(length) else { return };
     known.in_step = true;
     if head.method == Method::Post {
         known.call = mcp::read(&body).ok();
@@ -211,29 +208,29 @@ fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
 /// Writes an answer in one go.
 async fn write(
     place: &Place<'_>,
-    client: &mut Connection<Transport>,
+    client: &mut Client<'_>,
     known: &Known,
     (head, answer, next): (Option<&RequestHead>, Answer, Next),
 ) -> End {
     let persistent = head.is_some_and(|head| head.persistent) && !place.draining.has_begun();
     let next = if next == Next::Keep && !persistent { Next::Close } else { next };
-    let mut out = Vec::with_capacity(512);
-    write_status_line(&mut out, answer.status);
+    let mut out = client.answer(answer.status);
     for (name, value) in &answer.fields {
-        write_field(&mut out, name, value.as_bytes());
+        out.field(name, value.as_bytes());
     }
     write_own_fields(&mut out, place.door.kind, known);
-    if answer.status != StatusCode::NO_CONTENT {
-        write_content_length(&mut out, answer.body.len());
+    let length = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
+    let coding = match head {
+        _ if answer.status == StatusCode::NO_CONTENT => Coding::Absent(None),
+        Some(head) if head.method == Method::Head => Coding::Absent(Some(length)),
+        _ => Coding::Length(length),
+    };
+    out.end_head(coding, next == Next::Keep);
+    if !matches!(coding, Coding::Absent(_)) {
+        out.put(answer.body.as_bytes());
     }
-    if next != Next::Keep {
-        write_field(&mut out, "connection", b"close");
-    }
-    end_head(&mut out);
-    if head.is_none_or(|head| head.method != Method::Head) {
-        out.extend_from_slice(answer.body.as_bytes());
-    }
-    let written = client.write_all(&out, place.snapshot.timeouts.write_stall).await;
+    out.end();
+    let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
     End {
         status: Some(answer.status.as_u16()),
         outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
@@ -245,17 +242,17 @@ async fn write(
 }
 
 /// The fields that every answer on an `mcp` route carries, whoever it is from.
-pub(super) fn write_own_fields(out: &mut Vec<u8>, door: DoorKind, known: &Known) {
+pub(super) fn write_own_fields(out: &mut Outgoing, door: DoorKind, known: &Known) {
     // A page that followed a link with a key in it would send the key on as its Referer.
-    write_field(out, "referrer-policy", b"no-referrer");
+    out.field("referrer-policy", b"no-referrer");
     if door == DoorKind::Tls {
         // Without subdomains: they are not ours to bind.
-        write_field(out, "strict-transport-security", b"max-age=63072000");
+        out.field("strict-transport-security", b"max-age=63072000");
     }
     if let Some(origin) = &known.origin {
-        write_field(out, "access-control-allow-origin", origin.as_bytes());
-        write_field(out, "access-control-expose-headers", EXPOSED.as_bytes());
-        write_field(out, "vary", b"origin");
+        out.field("access-control-allow-origin", origin.as_bytes());
+        out.field("access-control-expose-headers", EXPOSED.as_bytes());
+        out.field("vary", b"origin");
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     endpoint,
-    forward::{Sent, gone},
+    forward::Sent,
     leak::{self, Veil},
     legacy::{self, Listening},
     place::{Entered, Place},
@@ -16,32 +16,18 @@ use super::{
 use crate::{
     mcp::{EventScan, FirstEvent, Replaced, Step, replace_data},
     observe::StreamGuard,
-    wire::{BodyDecoder, Connection, Decoded, LAST_CHUNK, Transport, write_chunk},
+    wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
 /// A comment line and the empty line that ends no event (WHATWG HTML 9.2.6).
 const COMMENT: &[u8] = b": keep-alive\n\n";
 
-/// How the body goes to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// Its length is known.
-    Length(u64),
-    /// In chunks.
-    Chunked,
-    /// Until the connection closes: HTTP/1.0.
-    UntilClose,
-    /// There is none.
-    None,
-}
-
 /// Brings one body to the client.
-pub(super) struct Pump<'p, 's, 'c> {
+pub(super) struct Pump<'p, 's, 'c, 'a> {
     place: &'p mut Place<'s>,
-    client: &'c mut Connection<Transport>,
-    coding: Coding,
-    /// Bytes for the next write: the head first.
-    out: Vec<u8>,
+    client: &'c mut Client<'a>,
+    /// For the next write: the head first.
+    out: Outgoing,
     events: Option<Events>,
     /// Where a key was injected, it is covered in all that the upstream says.
     veil: Option<Veil>,
@@ -119,15 +105,15 @@ impl Events {
     }
 }
 
-impl<'p, 's, 'c> Pump<'p, 's, 'c> {
+impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// A pump whose first write begins with the head.
     pub(super) fn new(
         place: &'p mut Place<'s>,
-        client: &'c mut Connection<Transport>,
-        (coding, head): (Coding, Vec<u8>),
+        client: &'c mut Client<'a>,
+        head: Outgoing,
         events: Option<Events>,
     ) -> Self {
-        Self { place, client, coding, out: head, events, veil: None, bytes_out: 0 }
+        Self { place, client, out: head, events, veil: None, bytes_out: 0 }
     }
 
     /// Bytes of the body that were sent, or were to be.
@@ -145,7 +131,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         for error in errors {
             self.put(legacy::event(error).as_bytes());
         }
-        self.end();
+        self.out.end();
         self.flush().await
     }
 
@@ -182,7 +168,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
                     sent.head.persistent = false;
                     self.lift();
-                    self.end();
+                    self.out.end();
                     return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
                 }
                 Woken::UpstreamEnded | Woken::UpstreamReset => return Pumped::UpstreamGone,
@@ -197,7 +183,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
         if !self.events.as_ref().is_some_and(Events::may_speak) {
             return Pumped::Torn;
         }
-        self.end();
+        self.out.end();
         if self.flush().await { Pumped::Cut } else { Pumped::ClientGone }
     }
 
@@ -233,7 +219,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 Err(_) => Woken::UpstreamReset,
                 Ok(_) => Woken::Filled,
             },
-            () = gone(self.client) => Woken::ClientGone,
+            () = self.client.gone() => Woken::ClientGone,
             Some(event) = told => Woken::Told(event),
             () = timer.as_mut() => Woken::Silence,
         }
@@ -256,7 +242,7 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
                 Ok(Decoded::NeedMore) => return Taken::All,
                 Ok(Decoded::Done) => {
                     self.lift();
-                    self.end();
+                    self.out.end();
                     return Taken::Done;
                 }
                 Err(_) => return Taken::Unreadable,
@@ -345,31 +331,19 @@ impl<'p, 's, 'c> Pump<'p, 's, 'c> {
             events.follow(data);
         }
         self.bytes_out += u64::try_from(data.len()).unwrap_or(u64::MAX);
-        match self.coding {
-            Coding::Chunked => write_chunk(&mut self.out, data),
-            _ => self.out.extend_from_slice(data),
-        }
-    }
-
-    /// Puts the end of the body into the next write.
-    fn end(&mut self) {
-        if self.coding == Coding::Chunked {
-            self.out.extend_from_slice(LAST_CHUNK);
-        }
+        self.out.put(data);
     }
 
     /// Writes what was put. `false` where the client is gone, takes nothing for too long, or takes
     /// nothing when all is cut.
     async fn flush(&mut self) -> bool {
-        // Taken, not cleared: an idle stream holds no buffer.
-        let out = std::mem::take(&mut self.out);
-        if out.is_empty() {
+        if self.out.is_empty() {
             return true;
         }
         let stall = self.place.snapshot.timeouts.write_stall;
         tokio::select! {
             biased;
-            written = self.client.write_all(&out, stall) => written.is_ok(),
+            written = self.client.send(&mut self.out, stall) => written.is_ok(),
             () = self.place.draining.cut() => false,
         }
     }

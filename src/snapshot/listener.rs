@@ -18,13 +18,22 @@ pub struct Listener {
 pub enum ListenerKind {
     /// HTTP in clear.
     Plain,
-    /// HTTP over TLS; the certificates in the order of the file, never empty.
-    Tls(Vec<Certificate>),
+    /// HTTP over TLS.
+    Tls(Tls),
     /// Answers every request with a redirect to the TLS listener on this port.
     Redirect {
         /// The port to redirect to.
         port: u16,
     },
+}
+
+/// How a listener speaks TLS.
+#[derive(Clone)]
+pub struct Tls {
+    /// In the order of the file, never empty.
+    pub certificates: Vec<Certificate>,
+    /// Whether clients may choose HTTP/2.
+    pub http2: bool,
 }
 
 /// A certificate and its key, checked to belong together.

@@ -7,7 +7,7 @@ mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use listener::{Certificate, Listener, ListenerKind};
+pub use listener::{Certificate, Listener, ListenerKind, Tls};
 pub use routes::{Found, HostPattern, NoRoute, Refusals, Route, Routes, UnknownKeys};
 pub use upstream::{Endpoint, HostHeader, Scheme, Upstream};
 

@@ -26,6 +26,15 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
+}
+
+/// A protocol that an HTTP/1.1 connection can be switched to. Any other offer is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// RFC 6455.
+    WebSocket,
 }
 
 /// What is too much in a head. Sizes are bytes.
@@ -60,6 +69,8 @@ pub struct RequestHead {
     pub expect_continue: bool,
     /// Another request may follow. Only HTTP/1.1: keeping HTTP/1.0 alive isn't worth a state.
     pub persistent: bool,
+    /// The protocol that the client asks to switch to (RFC 9110 7.8).
+    pub upgrade: Option<Upgrade>,
     /// The lower-case names of fields that `Connection` named, and that are gone therefore.
     pub dropped: Vec<Box<[u8]>>,
 }
@@ -95,6 +106,10 @@ pub struct ResponseHead {
     pub fields: Fields,
     /// The body that follows.
     pub framing: Framing,
+    /// What `Content-Length` said: where there is no body (HEAD, 304), how long it would be.
+    pub length: Option<u64>,
+    /// The protocol of a 101.
+    pub upgrade: Option<Upgrade>,
     /// The connection can carry another request once the body was read.
     pub persistent: bool,
 }

@@ -5,24 +5,30 @@
 //! of routes, keys or policy. Start at [`read_request_head`]; [`next_request_head`] and
 //! [`read_body`] put deadlines around it.
 
+mod answer;
+mod client;
 mod connection;
 mod fields;
 mod h1;
+mod h2;
 mod head;
 mod host;
+mod names;
 mod receive;
 mod transport;
 mod within;
 
+pub use answer::{Coding, Outgoing};
+pub use client::Client;
 pub use connection::{Connection, Written};
 pub use fields::Fields;
 pub use h1::{
     BodyDecoder, Decoded, HeadScan, LAST_CHUNK, end_head, read_request_head, read_response_head,
-    write_chunk, write_chunk_head, write_content_length, write_field, write_request_line,
-    write_status_line,
+    write_chunk, write_content_length, write_field, write_request_line,
 };
-pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Version};
+pub use h2::{Http2, NextStream, Stream};
+pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Upgrade, Version};
 pub use host::Host;
-pub use receive::{HeadTimeouts, NextHead, next_request_head, read_body};
+pub use receive::{HeadTimeouts, NextHead, Pace, next_request_head, read_body};
 pub use transport::{Socket, Transport};
 pub use within::within;

@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use super::{
+    client::Client,
     connection::Connection,
-    h1::{BodyDecoder, Decoded, HeadScan, read_request_head},
+    h1::{BodyDecoder, HeadScan, read_request_head},
     head::{Framing, HeadLimits, RequestHead},
     within::within,
 };
@@ -85,17 +86,49 @@ pub async fn next_request_head<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// How fast a body has to come. The client has `patience`, and a second more for every 8 KiB that
+/// it sent: at any moment it is faster than that, or it is too slow.
+pub struct Pace {
+    /// Most bodies come with their head, and no clock is looked at.
+    start: Option<Instant>,
+    patience: Duration,
+    received: usize,
+}
+
+impl Pace {
+    /// The pace of a body of which nothing has come.
+    pub const fn new(patience: Duration) -> Self {
+        Self { start: None, patience, received: 0 }
+    }
+
+    /// So much more has come.
+    pub(super) const fn received(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(bytes);
+    }
+
+    /// When it is too slow, unless more comes.
+    pub(super) fn until(&mut self) -> Instant {
+        *self.start.get_or_insert_with(Instant::now) + self.patience + earned(self.received)
+    }
+
+    /// So long it was not the client who was waited for.
+    pub fn excuse(&mut self, time: Duration) {
+        if let Some(start) = &mut self.start {
+            *start += time;
+        }
+    }
+}
+
 /// Reads a whole body of at most `max` bytes.
 ///
-/// The client has `timeout`, and a second more for every 8 KiB that it sent: at any moment it is
-/// faster than that or it is refused. `reserve` is told of every growth before it is kept, so the
-/// caller can bound the memory of all bodies together. Errors are those of the transport;
-/// [`io::ErrorKind::UnexpectedEof`] where the client ended inside the body.
+/// `reserve` is told of every growth before it is kept, so the caller can bound the memory of all
+/// bodies together. Errors are those of the transport; [`io::ErrorKind::UnexpectedEof`] where the
+/// client ended inside the body.
 pub async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: &mut Connection<S>,
+    client: &mut Client<'_, S>,
     framing: Framing,
     max: usize,
-    timeout: Duration,
+    patience: Duration,
     mut reserve: impl FnMut(usize) -> Result<(), Denial>,
 ) -> io::Result<Result<Bytes, Denial>> {
     if let Framing::Length(length) = framing
@@ -103,36 +136,21 @@ pub async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
     {
         return Ok(Err(Denial::BodyTooLarge));
     }
-    // Most bodies come with their head, and are never waited for.
-    let mut start = None;
-    let mut decoder = BodyDecoder::new(framing);
+    let (mut decoder, mut pace) = (BodyDecoder::new(framing), Pace::new(patience));
     let mut body = Gathered::One(Bytes::new());
     loop {
-        match decoder.decode(conn.buffer()) {
-            Ok(Decoded::Data(data)) => {
-                if data.len() > max.saturating_sub(body.len()) {
-                    return Ok(Err(Denial::BodyTooLarge));
-                }
-                if let Err(denial) = reserve(data.len()) {
-                    return Ok(Err(denial));
-                }
-                body.add(data);
-                continue;
-            }
-            Ok(Decoded::Done) => return Ok(Ok(body.finish())),
-            Ok(Decoded::NeedMore) => {}
-            Err(what) => return Ok(Err(Denial::Malformed(what))),
+        let data = match client.part(&mut decoder, &mut pace).await? {
+            Ok(Some(data)) => data,
+            Ok(None) => return Ok(Ok(body.finish())),
+            Err(denial) => return Ok(Err(denial)),
+        };
+        if data.len() > max.saturating_sub(body.len()) {
+            return Ok(Err(Denial::BodyTooLarge));
         }
-        let start = *start.get_or_insert_with(Instant::now);
-        let until = start + timeout + earned(body.len());
-        match fill_until(conn, until).await? {
-            Some(0) => {
-                let cut = |_| io::Error::from(io::ErrorKind::UnexpectedEof);
-                return decoder.end_of_input().map(|()| Ok(body.finish())).map_err(cut);
-            }
-            Some(_) => {}
-            None => return Ok(Err(Denial::Timeout)),
+        if let Err(denial) = reserve(data.len()) {
+            return Ok(Err(denial));
         }
+        body.add(data);
     }
 }
 
@@ -143,7 +161,7 @@ fn earned(received: usize) -> Duration {
 }
 
 /// Reads once. `None`: nothing came in time.
-async fn fill_until<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn fill_until<S: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Connection<S>,
     until: Instant,
 ) -> io::Result<Option<usize>> {

@@ -34,6 +34,14 @@ impl Transport {
         }
     }
 
+    /// Whether the two sides agreed on HTTP/2 (RFC 7301). In clear nobody could.
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Makes the end of the connection a reset: the peer can't take it for an end of input.
     pub fn reset_on_drop(&self) {
         // Where the system refuses, the connection is gone already.

@@ -3,11 +3,8 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::{
-    decoded::{Decoded, take},
-    names::is_token_byte,
-};
-use crate::types::Malformation;
+use super::decoded::{Decoded, take};
+use crate::{types::Malformation, wire::names::is_token_byte};
 
 /// The most that a chunk's extensions may take. They are dropped, so more is only a way to keep
 /// the reader busy.

@@ -1,10 +1,13 @@
 //! What the fields of a head say about the message itself. These fields end here: the next hop
 //! gets a head of its own.
 
-use super::names::{Class, classify, is_acted_on, is_disguised, is_token};
 use crate::{
     types::Malformation,
-    wire::{Framing, Version, fields::Line},
+    wire::{
+        Framing, Upgrade, Version,
+        fields::Line,
+        names::{Class, classify, is_acted_on, is_disguised, is_token},
+    },
 };
 
 /// A field that may stand once.
@@ -32,6 +35,9 @@ pub(super) struct Facts {
     pub(super) expect: Once,
     pub(super) length: Once,
     pub(super) coding: Once,
+    upgrade: Once,
+    /// `Connection: upgrade`.
+    switches: bool,
     /// `Connection: close`.
     pub(super) close: bool,
     /// What else `Connection` names, in lower case; lines of these names are dropped.
@@ -58,6 +64,7 @@ pub(super) fn sift(head: &[u8], lines: &mut Vec<Line>) -> Result<Facts, Malforma
             Class::Expect => facts.expect.add(*line),
             Class::ContentLength => facts.length.add(*line),
             Class::TransferEncoding => facts.coding.add(*line),
+            Class::Upgrade => facts.upgrade.add(*line),
             Class::Connection => {
                 let value = head.get(line.value()).unwrap_or_default();
                 if let Err(found) = read_connection(value, &mut facts) {
@@ -94,6 +101,7 @@ fn read_connection(value: &[u8], facts: &mut Facts) -> Result<(), Malformation> 
         }
         let name = option.to_ascii_lowercase();
         match classify(&name) {
+            Class::Upgrade => facts.switches = true,
             Class::HopByHop => {}
             _ if is_acted_on(&name) => return Err(Malformation::Connection),
             _ => facts.named.push(name.into()),
@@ -103,6 +111,15 @@ fn read_connection(value: &[u8], facts: &mut Facts) -> Result<(), Malformation> 
 }
 
 impl Facts {
+    /// The protocol that the fields offer or switch to, where it is one that is known: named once,
+    /// and named in `Connection` (RFC 9110 7.8).
+    pub(super) fn upgrade(&self, head: &[u8], version: Version) -> Option<Upgrade> {
+        let Once::One(line) = self.upgrade else { return None };
+        let named = head.get(line.value()).unwrap_or_default();
+        let known = self.switches && version == Version::Http11;
+        (known && named.eq_ignore_ascii_case(b"websocket")).then_some(Upgrade::WebSocket)
+    }
+
     /// The body that the fields announce (RFC 9112 6.3), `None` where they announce none.
     ///
     /// Two answers to one question are refused even where they agree: the next reader might take

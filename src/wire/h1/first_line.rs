@@ -2,10 +2,9 @@
 
 use http::StatusCode;
 
-use super::names::is_token;
 use crate::{
     types::{Malformation, Method},
-    wire::Version,
+    wire::{Version, names::is_token},
 };
 
 /// A request line that was found good. The target is where it stands in the head.

@@ -11,7 +11,6 @@ mod decoded;
 mod facts;
 mod first_line;
 mod lines;
-mod names;
 mod request;
 mod response;
 mod scan;
@@ -23,9 +22,9 @@ pub use request::read_request_head;
 pub use response::read_response_head;
 pub use scan::HeadScan;
 pub use write::{
-    LAST_CHUNK, end_head, write_chunk, write_chunk_head, write_content_length, write_field,
-    write_request_line, write_status_line,
+    LAST_CHUNK, end_head, write_chunk, write_content_length, write_field, write_request_line,
 };
+pub(super) use write::{field_value, write_status_line};
 
 #[cfg(test)]
 mod tests;

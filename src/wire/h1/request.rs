@@ -6,12 +6,11 @@ use super::{
     facts::{Facts, Once, sift},
     first_line::RequestLine,
     lines::read_lines,
-    names::is_token_byte,
     scan::{HeadEnd, HeadScan, ScanFault},
 };
 use crate::{
     types::{Denial, Malformation, Method},
-    wire::{Fields, Framing, HeadLimits, Host, RequestHead, Version},
+    wire::{Fields, Framing, HeadLimits, Host, RequestHead, Version, names::is_token_byte},
 };
 
 /// Reads a request head from the front of `buf` and leaves what follows it. `Ok(None)`: more bytes
@@ -91,6 +90,7 @@ fn interpret(mut head: BytesMut, line: RequestLine, end: HeadEnd) -> Result<Requ
         return Err(Malformation::Host.into());
     };
     head.get_mut(host.value()).unwrap_or_default().make_ascii_lowercase();
+    let upgrade = facts.upgrade(&head, line.version).filter(|_| line.method == Method::Get);
     let text = head.freeze();
     let host = Host::parse(text.slice(host.value())).ok_or(Malformation::Host)?;
     let target = reduce_target(&text, line, &host)?;
@@ -103,6 +103,7 @@ fn interpret(mut head: BytesMut, line: RequestLine, end: HeadEnd) -> Result<Requ
         framing,
         expect_continue,
         persistent: line.version == Version::Http11 && !facts.close,
+        upgrade,
         dropped: facts.named,
     })
 }

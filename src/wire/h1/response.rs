@@ -2,7 +2,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::{
-    facts::{Facts, sift},
+    facts::sift,
     first_line::StatusLine,
     lines::read_lines,
     scan::{HeadEnd, HeadScan, ScanFault},
@@ -62,12 +62,19 @@ fn interpret(
 ) -> Result<ResponseHead, ResponseFault> {
     let mut lines = read_lines(&mut head, line.end, end)?;
     let facts = sift(&head, &mut lines)?;
-    let framing = read_framing(&facts, &head, line, request_method)?;
+    let announced = facts.framing(&head, line.version)?;
+    let framing = read_framing(announced, line.status, request_method)?;
+    let upgrade = facts.upgrade(&head, line.version);
     Ok(ResponseHead {
         status: line.status,
         version: line.version,
         fields: Fields::from_lines(head.freeze(), lines),
         framing,
+        length: match announced {
+            Some(Framing::Length(length)) => Some(length),
+            _ => None,
+        },
+        upgrade,
         persistent: line.version == Version::Http11
             && !facts.close
             && framing != Framing::UntilClose
@@ -77,13 +84,10 @@ fn interpret(
 
 /// RFC 9112 6.3.
 fn read_framing(
-    facts: &Facts,
-    head: &[u8],
-    line: StatusLine,
+    announced: Option<Framing>,
+    status: StatusCode,
     request_method: Method,
 ) -> Result<Framing, Malformation> {
-    let status = line.status;
-    let announced = facts.framing(head, line.version)?;
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         // These never have a body; a reader who believes the field would wait for one.
         return match announced {

@@ -1,7 +1,7 @@
 //! Heads and chunks, written anew. Each function appends to a growing buffer (`Vec<u8>`,
 //! `BytesMut`).
 
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 use bytes::BufMut;
 use http::StatusCode;
@@ -21,7 +21,7 @@ pub fn write_request_line(out: &mut impl BufMut, method: Method, path_and_query:
 }
 
 /// Writes `HTTP/1.1 SP STATUS SP REASON CR LF`, with the reason of the registry.
-pub fn write_status_line(out: &mut impl BufMut, status: StatusCode) {
+pub(in crate::wire) fn write_status_line(out: &mut impl BufMut, status: StatusCode) {
     out.put_slice(b"HTTP/1.1 ");
     out.put_slice(status.as_str().as_bytes());
     out.put_u8(b' ');
@@ -46,6 +46,15 @@ pub fn write_field(out: &mut impl BufMut, name: impl AsRef<[u8]>, value: &[u8]) 
     out.put_slice(b"\r\n");
 }
 
+/// The value as [`write_field`] writes it.
+pub(in crate::wire) fn field_value(value: &[u8]) -> Cow<'_, [u8]> {
+    let clean = |byte: &u8| if matches!(byte, b'\r' | b'\n' | 0) { b' ' } else { *byte };
+    match memchr::memchr3(b'\r', b'\n', 0, value) {
+        None => Cow::Borrowed(value),
+        Some(_) => Cow::Owned(value.iter().map(clean).collect()),
+    }
+}
+
 /// Writes the one `Content-Length` of a head.
 pub fn write_content_length(out: &mut impl BufMut, length: impl itoa::Integer) {
     write_field(out, "content-length", itoa::Buffer::new().format(length).as_bytes());
@@ -59,17 +68,11 @@ pub fn end_head(out: &mut impl BufMut) {
 /// Writes one chunk. No data writes nothing: an empty chunk would end the body.
 pub fn write_chunk(out: &mut impl BufMut, data: &[u8]) {
     if !data.is_empty() {
-        write_chunk_head(out, data.len());
+        // A growing buffer takes all that is written to it.
+        let _ = write!((&mut *out).writer(), "{:x}\r\n", data.len());
         out.put_slice(data);
         out.put_slice(b"\r\n");
     }
-}
-
-/// Writes the size line of a chunk of `len` bytes, for a caller that writes the data, and the
-/// CR LF behind it, without a copy.
-pub fn write_chunk_head(out: &mut impl BufMut, len: usize) {
-    // A growing buffer takes all that is written to it.
-    let _ = write!(out.writer(), "{len:x}\r\n");
 }
 
 #[cfg(test)]

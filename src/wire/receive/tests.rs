@@ -24,7 +24,7 @@ async fn read(
     conn: &mut Connection<DuplexStream>,
     framing: Framing,
 ) -> io::Result<Result<Bytes, Denial>> {
-    read_body(conn, framing, MAX, BODY, |_| Ok(())).await
+    read_body(&mut Client::Http1(conn), framing, MAX, BODY, |_| Ok(())).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,8 @@ async fn a_large_body_is_gathered_and_its_growth_is_told() {
     let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     peer.write_all(&sent).await.unwrap();
     let mut reserved = 0;
-    let body = read_body(&mut conn, Framing::Length(300_000), MAX, BODY, |count| {
+    let mut client = Client::Http1(&mut conn);
+    let body = read_body(&mut client, Framing::Length(300_000), MAX, BODY, |count| {
         reserved += count;
         Ok(())
     });
@@ -147,7 +148,9 @@ async fn a_body_too_large_is_refused_before_it_is_read() {
     }
     let (mut conn, mut peer) = pair();
     peer.write_all(b"4\r\nabcd\r\n2\r\nef\r\n").await.unwrap();
-    let refused = read_body(&mut conn, Framing::Chunked, 5, BODY, |_| Ok(())).await.unwrap();
+    let refused = read_body(&mut Client::Http1(&mut conn), Framing::Chunked, 5, BODY, |_| Ok(()))
+        .await
+        .unwrap();
     assert_eq!(refused, Err(Denial::BodyTooLarge));
 }
 
@@ -156,7 +159,9 @@ async fn no_room_no_chunk_and_no_end_are_told_apart() {
     let (mut conn, mut peer) = pair();
     peer.write_all(b"abc").await.unwrap();
     let full = |_| Err(Denial::Overload);
-    let refused = read_body(&mut conn, Framing::Length(3), MAX, BODY, full).await.unwrap();
+    let refused = read_body(&mut Client::Http1(&mut conn), Framing::Length(3), MAX, BODY, full)
+        .await
+        .unwrap();
     assert_eq!(refused, Err(Denial::Overload));
 
     let (mut conn, mut peer) = pair();

@@ -8,6 +8,7 @@ pub(super) enum Class {
     TransferEncoding,
     Connection,
     Expect,
+    Upgrade,
     /// For the next hop alone (RFC 9110 7.6.1): never passed on.
     HopByHop,
     /// Passed on.
@@ -22,7 +23,8 @@ pub(super) fn classify(name: &[u8]) -> Class {
         b"transfer-encoding" => Class::TransferEncoding,
         b"connection" => Class::Connection,
         b"expect" => Class::Expect,
-        b"keep-alive" | b"te" | b"trailer" | b"upgrade" | b"http2-settings" => Class::HopByHop,
+        b"upgrade" => Class::Upgrade,
+        b"keep-alive" | b"te" | b"trailer" | b"http2-settings" => Class::HopByHop,
         _ if name.starts_with(b"proxy-") => Class::HopByHop,
         _ => Class::EndToEnd,
     }

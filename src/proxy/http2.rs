@@ -1,0 +1,106 @@
+//! A connection on which many exchanges run at once, each a task of its own on the same worker.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    connection::head_limits,
+    exchange,
+    place::{End, Place},
+    state::{Door, State},
+};
+use crate::{
+    observe::Outcome,
+    types::{Denial, Draining},
+    wire::{Client, Http2, NextStream, RequestHead, Transport},
+};
+
+/// How long a client that was told to go may take to hang up.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves one connection until either side ends it. It ends when its last exchange does: each
+/// notes what became of it, also where the client vanished.
+pub(super) async fn serve(
+    state: Arc<State>,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    transport: Transport,
+    mut draining: Draining,
+) {
+    let snapshot = state.snapshot.load_full();
+    let timeouts = snapshot.timeouts;
+    let greeting = Http2::greet(transport, head_limits(&snapshot), timeouts.write_stall);
+    let Ok(Ok(mut client)) = timeout(timeouts.head, greeting).await else { return };
+    drop(snapshot);
+    let mut exchanges = JoinSet::new();
+    // Who connects has something to say; later it may take its time.
+    let mut patience = timeouts.head;
+    let mut leaving = false;
+    let site = Site { state, door, peer, draining: draining.clone() };
+    loop {
+        tokio::select! {
+            biased;
+            next = client.next() => {
+                let (next, stream) = match next {
+                    NextStream::Request(head, stream) => (Ok(head), stream),
+                    NextStream::Refused(denial, stream) => (Err(denial), stream),
+                    NextStream::Closed => break,
+                };
+                patience = if leaving { FAREWELL } else { timeouts.idle };
+                exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
+            }
+            Some(ended) = exchanges.join_next() => {
+                if ended.is_ok_and(|end| end.status.is_none() && end.outcome == Outcome::ClientGone) {
+                    client.gave_up();
+                }
+            }
+            () = draining.begun(), if !leaving => {
+                (leaving, patience) = (true, FAREWELL);
+                client.close_gracefully();
+            }
+            () = sleep(patience), if exchanges.is_empty() => {
+                if leaving {
+                    break;
+                }
+                (leaving, patience) = (true, FAREWELL);
+                client.close_gracefully();
+            }
+        }
+    }
+    // The connection first: its exchanges learn from its end that the client is gone.
+    drop(client);
+    while exchanges.join_next().await.is_some() {}
+}
+
+/// Where the exchanges of one connection take place.
+#[derive(Clone)]
+struct Site {
+    state: Arc<State>,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    draining: Draining,
+}
+
+impl Site {
+    /// Runs one exchange. What is dropped unsent resets its stream.
+    async fn exchange(self, next: Result<RequestHead, Denial>, mut client: Client<'_>) -> End {
+        let Self { state, door, peer, draining } = self;
+        let snapshot = state.snapshot.load_full();
+        let mut place = Place {
+            state: &state,
+            snapshot: &snapshot,
+            door: &door,
+            peer: peer.ip(),
+            begins: 0,
+            draining,
+        };
+        match next {
+            Ok(head) => exchange::run(&mut place, &mut client, &head).await,
+            Err(denial) => exchange::refuse_head(&place, &mut client, denial).await,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use super::h1::{LAST_CHUNK, end_head, field_value, write_chunk, write_field, write_status_line};
+
+/// How the body of an answer goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Its length is known.
+    Length(u64),
+    /// In parts whose end is told: chunks, or the frames of HTTP/2.
+    Parts,
+    /// Until the connection closes: HTTP/1.0.
+    UntilClose,
+    /// There is none; what its length would be, where that is known (HEAD, 304).
+    Absent(Option<u64>),
+}
+
+/// What goes to the client next, in the framing of its protocol: the head of an answer, parts of
+/// its body, its end. What was sent is gone from it, so an idle stream holds no buffer.
+pub struct Outgoing(pub(super) Framed);
+
+pub(super) enum Framed {
+    Http1 { bytes: Vec<u8>, coding: Coding },
+    Http2 { head: Option<Box<Response<()>>>, data: BytesMut, ended: bool },
+}
+
+impl Outgoing {
+    /// The beginning of an HTTP/1.1 head.
+    pub(super) fn http1(status: StatusCode) -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        write_status_line(&mut bytes, status);
+        Self(Framed::Http1 { bytes, coding: Coding::Absent(None) })
+    }
+
+    /// The beginning of an HTTP/2 head.
+    pub(super) fn http2(status: StatusCode) -> Self {
+        let mut head = Box::new(Response::new(()));
+        *head.status_mut() = status;
+        Self(Framed::Http2 { head: Some(head), data: BytesMut::new(), ended: false })
+    }
+
+    /// Writes a field of the head. The name is a token in lower case, and none that is about
+    /// framing.
+    pub fn field(&mut self, name: impl AsRef<[u8]>, value: &[u8]) {
+        match &mut self.0 {
+            Framed::Http1 { bytes, .. } => write_field(bytes, name, value),
+            Framed::Http2 { head: Some(head), .. } => {
+                let name = HeaderName::from_bytes(name.as_ref());
+                let value = HeaderValue::from_bytes(&field_value(value));
+                // Both were read strictly or are our own; a field that this library refuses is
+                // one that a client would refuse too.
+                if let (Ok(name), Ok(value)) = (name, value) {
+                    head.headers_mut().append(name, value);
+                }
+            }
+            Framed::Http2 { head: None, .. } => {}
+        }
+    }
+
+    /// Ends the head: says how the body comes, and whether the connection carries another answer.
+    /// HTTP/2 says neither in the head.
+    pub fn end_head(&mut self, body: Coding, keeps: bool) {
+        if let Coding::Length(length) | Coding::Absent(Some(length)) = body {
+            self.field("content-length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        if let Framed::Http1 { bytes, coding } = &mut self.0 {
+            *coding = body;
+            if body == Coding::Parts {
+                write_field(bytes, "transfer-encoding", b"chunked");
+            }
+            if !keeps {
+                write_field(bytes, "connection", b"close");
+            }
+            end_head(bytes);
+        }
+    }
+
+    /// Ends the head of a switch to another protocol (RFC 9110 7.8): HTTP/1.1 alone has one.
+    pub fn end_switch(&mut self, protocol: &str) {
+        if let Framed::Http1 { bytes, .. } = &mut self.0 {
+            write_field(bytes, "connection", b"upgrade");
+            write_field(bytes, "upgrade", protocol.as_bytes());
+            end_head(bytes);
+        }
+    }
+
+    /// Puts a part of the body behind what waits already.
+    pub fn put(&mut self, part: &[u8]) {
+        match &mut self.0 {
+            Framed::Http1 { bytes, coding: Coding::Parts } => write_chunk(bytes, part),
+            Framed::Http1 { bytes, .. } => bytes.extend_from_slice(part),
+            Framed::Http2 { data, .. } => data.extend_from_slice(part),
+        }
+    }
+
+    /// Puts the end of the body behind what waits already.
+    pub fn end(&mut self) {
+        match &mut self.0 {
+            Framed::Http1 { bytes, coding: Coding::Parts } => bytes.extend_from_slice(LAST_CHUNK),
+            Framed::Http1 { .. } => {}
+            Framed::Http2 { ended, .. } => *ended = true,
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Framed::Http1 { bytes, .. } => bytes.is_empty(),
+            Framed::Http2 { head, data, ended } => head.is_none() && data.is_empty() && !ended,
+        }
+    }
+
+    /// Takes what waits, of an HTTP/1.1 answer.
+    pub(super) fn take_http1(&mut self) -> Vec<u8> {
+        match &mut self.0 {
+            Framed::Http1 { bytes, .. } => std::mem::take(bytes),
+            Framed::Http2 { .. } => Vec::new(),
+        }
+    }
+
+    /// Takes what waits, of an HTTP/2 answer.
+    pub(super) fn take_http2(&mut self) -> (Option<Box<Response<()>>>, Bytes, bool) {
+        match &mut self.0 {
+            Framed::Http1 { .. } => (None, Bytes::new(), false),
+            Framed::Http2 { head, data, ended } => {
+                (head.take(), std::mem::take(data).freeze(), std::mem::take(ended))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http1(coding: Coding, keeps: bool) -> String {
+        let mut out = Outgoing::http1(StatusCode::OK);
+        out.field("x", b"1");
+        out.end_head(coding, keeps);
+        out.put(b"body");
+        out.end();
+        String::from_utf8(out.take_http1()).unwrap()
+    }
+
+    #[test]
+    fn an_http_1_answer_is_framed_as_its_coding_says() {
+        let head = "HTTP/1.1 200 OK\r\nx: 1\r\n";
+        let written = http1(Coding::Length(4), true);
+        assert_eq!(written, format!("{head}content-length: 4\r\n\r\nbody"));
+        let written = http1(Coding::Parts, false);
+        let fields = "transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        assert_eq!(written, format!("{head}{fields}4\r\nbody\r\n0\r\n\r\n"));
+        let written = http1(Coding::UntilClose, false);
+        assert_eq!(written, format!("{head}connection: close\r\n\r\nbody"));
+    }
+
+    #[test]
+    fn an_http_2_answer_says_nothing_of_its_framing_or_connection() {
+        let mut out = Outgoing::http2(StatusCode::OK);
+        out.field("x", b"a\r\nb");
+        out.end_head(Coding::Parts, false);
+        out.put(b"body");
+        assert!(!out.is_empty());
+        let (head, data, ended) = out.take_http2();
+        let head = head.unwrap();
+        assert_eq!(head.headers().len(), 1);
+        assert_eq!(
+            (head.headers()["x"].as_bytes(), &*data, ended),
+            (&b"a  b"[..], &b"body"[..], false)
+        );
+        assert!(out.is_empty());
+        out.end();
+        assert!(out.take_http2().2);
+    }
+}
