@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::{
     Span, access, limits,
+    mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
     routes, secrets,
@@ -149,6 +150,17 @@ pub(super) fn compile(
     for (name, at) in draft.routes.iter().flatten() {
         if !defined().any(|route| route == name) {
             unknown_name("route", (name, at), defined(), reading);
+        }
+        let is_web = |route: &routes::Draft| {
+            route.name.as_ref().is_some_and(|(defined, _)| defined == name) && route.mcp().is_none()
+        };
+        if routes.iter().any(is_web) {
+            reading
+                .error(
+                    at,
+                    format!("{} is a `web` route: no key is asked for there", shown(name.as_str())),
+                )
+                .hint("name `mcp` routes alone");
         }
     }
     draft.consumer

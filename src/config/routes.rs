@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Span, access, defaults, limits,
+    mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
     table::Table,
@@ -11,12 +12,17 @@ use super::{
 };
 use crate::{
     policy::{NetList, Quota},
-    snapshot::{HostPattern, Refusals, Route, UnknownKeys},
+    snapshot::{
+        HostHeader, HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
+    },
     types::{Name, Template},
 };
 
 /// The largest `max_body`: a body of a call is held in memory, of which all bodies share so much.
 const MOST_BODY: usize = 64 << 20;
+
+/// The largest `max_body` of a `web` route, where a body passes and is held by nobody.
+const MOST_PASSING_BODY: usize = 1 << 40;
 
 /// A route as far as it could be read.
 pub(super) struct Draft {
@@ -25,21 +31,27 @@ pub(super) struct Draft {
     pub(super) hosts: Vec<(HostPattern, Span)>,
     pub(super) paths: Vec<(Template, Span)>,
     pub(super) upstream: Option<(Name, Span)>,
-    pub(super) unknown_keys: UnknownKeys,
+    pub(super) kind: RouteKind,
     /// Whether a rate is written, sound or not.
     pub(super) has_rate: bool,
     quota: Option<Quota>,
     nets: NetList,
-    origins: Vec<Box<str>>,
-    max_streams: u32,
-    max_body: usize,
-    refusals: Refusals,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Mcp,
     Web,
+}
+
+impl Draft {
+    /// What holds where requests have keys; `None` on a `web` route.
+    pub(super) const fn mcp(&self) -> Option<&McpRoute> {
+        match &self.kind {
+            RouteKind::Mcp(rules) => Some(rules),
+            RouteKind::Web(_) => None,
+        }
+    }
 }
 
 pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft> {
@@ -60,34 +72,80 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let name = table.require("name", "name = \"mcp\"", reading);
     let upstream = table.require("upstream", "upstream = \"postiz\"", reading);
-    let origins = table.take("origins").map(|item| item.list_of(reading, value::origin));
-    kind(&mut table, reading);
+    let kind = match kind(&mut table, reading) {
+        Kind::Mcp => RouteKind::Mcp(mcp(&mut table, reading)),
+        Kind::Web => RouteKind::Web(web(&mut table, reading)),
+    };
+    let paths = paths(&mut table, reading);
+    if let RouteKind::Web(_) = kind {
+        refuse_keys(&paths, reading);
+    }
     let draft = Draft {
         at: table.at().clone(),
         name: name.and_then(|item| item.name(reading)),
         hosts: hosts(&mut table, reading),
-        paths: paths(&mut table, reading),
+        paths,
         upstream: upstream.and_then(|item| item.name(reading)),
-        unknown_keys: unknown_keys(&mut table, reading),
+        kind,
         has_rate: table.has("rate"),
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
-        origins: origins.unwrap_or_default().into_iter().map(|(origin, _)| origin).collect(),
-        max_streams: max_streams(&mut table, reading),
-        max_body: max_body(&mut table, reading),
-        refusals: refusals(&mut table, reading),
     };
-    upstreams::credentials_as_received(&mut table, reading);
-    table.finish(&["upgrade", "oauth", "dialect", "tools", "prompts", "resources"], reading);
+    table.finish(&["oauth", "dialect", "tools", "prompts", "resources"], reading);
     draft
 }
 
-fn kind(table: &mut Table<'_>, reading: &mut Reading<'_>) {
-    let Some(item) = table.take("kind") else { return };
-    if item.choice(reading, &[("mcp", Kind::Mcp), ("web", Kind::Web)]) == Some(Kind::Web) {
+fn kind(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Kind {
+    let choices = [("mcp", Kind::Mcp), ("web", Kind::Web)];
+    let written = table.take("kind").and_then(|item| item.choice(reading, &choices));
+    written.unwrap_or(Kind::Mcp)
+}
+
+fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
+    let origins = table.take("origins").map(|item| item.list_of(reading, value::origin));
+    upstreams::credentials_as_received(table, reading);
+    if let Some(item) = table.take("upgrade") {
         reading
-            .error(&item.at, "routes of kind \"web\" are not in this version yet")
-            .hint("remove this route, and let the pages be served beside the gateway");
+            .error(&item.name_at, "an `mcp` route switches to no other protocol")
+            .hint("remove it, or write it on a route of kind \"web\"");
+    }
+    McpRoute {
+        unknown_keys: unknown_keys(table, reading),
+        origins: origins.unwrap_or_default().into_iter().map(|(origin, _)| origin).collect(),
+        max_streams: max_streams(table, reading),
+        max_body: max_body(table, MOST_BODY, reading).unwrap_or(defaults::MAX_BODY),
+        refusals: refusals(table, reading),
+    }
+}
+
+fn web(table: &mut Table<'_>, reading: &mut Reading<'_>) -> WebRoute {
+    for of_keys in ["unknown_keys", "origins", "max_streams", "refusals", "upstream_auth"] {
+        if let Some(item) = table.take(of_keys) {
+            reading
+                .error(&item.name_at, format!("`{of_keys}` means nothing on a `web` route"))
+                .hint("remove it: nobody is asked for a key there");
+        }
+    }
+    let max_body = max_body(table, MOST_PASSING_BODY, reading);
+    WebRoute {
+        websocket: upgrade(table, reading),
+        max_body: max_body.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX)),
+    }
+}
+
+/// `upgrade`: whether WebSocket is in the list.
+fn upgrade(table: &mut Table<'_>, reading: &mut Reading<'_>) -> bool {
+    let Some(item) = table.take("upgrade") else { return false };
+    let items = item.list(reading).unwrap_or_default();
+    items.iter().filter_map(|item| item.choice(reading, &[("websocket", true)])).any(|found| found)
+}
+
+/// A path without keys has no segment that stands for one.
+fn refuse_keys(paths: &[(Template, Span)], reading: &mut Reading<'_>) {
+    for (template, at) in paths.iter().filter(|(template, _)| template.has_key()) {
+        reading
+            .error(at, format!("{} has a key, and this is a `web` route", shown(template.text())))
+            .hint("make it a route of kind \"mcp\", or write the path without {key}");
     }
 }
 
@@ -125,11 +183,8 @@ fn max_streams(table: &mut Table<'_>, reading: &mut Reading<'_>) -> u32 {
     written.unwrap_or(defaults::MAX_STREAMS)
 }
 
-fn max_body(table: &mut Table<'_>, reading: &mut Reading<'_>) -> usize {
-    let written = table.take("max_body");
-    let written =
-        written.and_then(|item| item.read(reading, |text| value::size(text, (1, MOST_BODY))));
-    written.unwrap_or(defaults::MAX_BODY)
+fn max_body(table: &mut Table<'_>, most: usize, reading: &mut Reading<'_>) -> Option<usize> {
+    table.take("max_body")?.read(reading, |text| value::size(text, (1, most)))
 }
 
 /// The route itself; `None` where its draft has an error.
@@ -143,17 +198,18 @@ pub(super) fn compile(
         unknown_name("upstream", (to, at), upstreams.iter().map(|u| &u.name), reading);
         return None;
     };
+    let host_header = upstream.host_header.clone().unwrap_or(match draft.kind {
+        RouteKind::Mcp(_) => HostHeader::Endpoint,
+        RouteKind::Web(_) => HostHeader::Client,
+    });
     Some(Arc::new(Route {
         name: draft.name?.0,
         hosts: draft.hosts.into_iter().map(|(host, _)| host).collect(),
         paths: draft.paths.into_iter().map(|(path, _)| path).collect(),
         upstream: Arc::clone(upstream.upstream.as_ref()?),
-        unknown_keys: draft.unknown_keys,
+        host_header,
         nets: draft.nets,
-        origins: draft.origins,
         quota: draft.quota,
-        max_streams: draft.max_streams,
-        max_body: draft.max_body,
-        refusals: draft.refusals,
+        kind: draft.kind,
     }))
 }

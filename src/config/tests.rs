@@ -82,10 +82,11 @@ fn one_listener_one_upstream_and_one_route_are_complete() {
     assert_eq!(site.messages(MINIMAL), Vec::<String>::new());
     let snapshot = site.compiled(MINIMAL);
     let route = snapshot.routes.iter().next().unwrap();
-    assert_eq!((route.max_streams, route.max_body), (8, 4 << 20));
-    assert_eq!((route.unknown_keys, route.refusals), (UnknownKeys::Forward, Refusals::InBand));
+    let rules = route.mcp().unwrap();
+    assert_eq!((rules.max_streams, rules.max_body), (8, 4 << 20));
+    assert_eq!((rules.unknown_keys, rules.refusals), (UnknownKeys::Forward, Refusals::InBand));
     assert_eq!(route.quota.unwrap().burst, route.quota.unwrap().count);
-    assert_eq!(route.upstream.host_header, HostHeader::Endpoint);
+    assert_eq!(route.host_header, HostHeader::Endpoint);
     assert!(matches!(snapshot.listeners[0].kind, ListenerKind::Plain));
     assert!(snapshot.access.nets.lets_in(IpAddr::from([192, 0, 2, 1])));
     assert_eq!(snapshot.limits.unproven_per_address.count.get(), 60);

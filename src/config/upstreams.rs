@@ -20,14 +20,15 @@ use crate::{
     types::{Name, Template},
 };
 
-/// The port of the nginx inside Postiz's container.
-const POSTIZ_NGINX_PORT: u16 = 5000;
-
 /// An upstream as far as it could be read.
 pub(super) struct Draft {
     pub(super) name: Name,
     pub(super) name_at: Span,
     pub(super) strip_prefix: Option<(Template, Span)>,
+    /// Where the endpoint is written.
+    pub(super) endpoint_at: Option<Span>,
+    /// Left out, the kind of a route decides.
+    pub(super) host_header: Option<HostHeader>,
     pub(super) upstream: Option<Arc<Upstream>>,
 }
 
@@ -80,6 +81,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
         None => None,
     };
     let fixed = |prefix: &Template| prefix.parts().flatten().map(Into::into).collect();
+    let endpoint_at = endpoint.as_ref().map(|(_, at)| at.clone());
     let upstream = endpoint.map(|(endpoint, _)| {
         Arc::new(Upstream {
             name: name.clone(),
@@ -88,11 +90,10 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
                 .as_ref()
                 .map(|(prefix, _)| fixed(prefix))
                 .unwrap_or_default(),
-            host_header: host_header.unwrap_or(HostHeader::Endpoint),
             tls,
         })
     });
-    Draft { name, name_at, strip_prefix, upstream }
+    Draft { name, name_at, strip_prefix, endpoint_at, host_header, upstream }
 }
 
 fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint, Span)> {
@@ -114,15 +115,6 @@ fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint
         return None;
     }
     let endpoint = first.read(reading, endpoint::parse)?;
-    if endpoint.port == POSTIZ_NGINX_PORT {
-        reading
-            .warning(
-                &first.at,
-                "port 5000 is the nginx inside Postiz: it cuts a stream after 60 s of silence and \
-                 logs keys",
-            )
-            .hint("use port 3000, the server behind it, with strip_prefix = \"/api\"");
-    }
     Some((endpoint, first.at.clone()))
 }
 

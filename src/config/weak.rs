@@ -36,7 +36,8 @@ pub(super) fn routes(
             (Some(routes), Some((name, _))) => routes.iter().any(|(route, _)| route == name),
             _ => true,
         };
-        match draft.unknown_keys {
+        let Some(rules) = draft.mcp() else { continue };
+        match rules.unknown_keys {
             UnknownKeys::Forward if !draft.has_rate => {
                 reading
                     .warning(at, "this route forwards keys that nobody configured, without a rate")
@@ -96,6 +97,34 @@ fn is_for(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
         None => name == host,
+    }
+}
+
+/// The port of the nginx inside Postiz's container.
+const POSTIZ_NGINX_PORT: u16 = 5000;
+
+/// Streams and keys through the nginx inside Postiz; the pages that it serves are fine.
+pub(super) fn postiz_nginx(
+    upstreams: &[upstreams::Draft],
+    routes: &[routes::Draft],
+    reading: &mut Reading<'_>,
+) {
+    let has_keys = |upstream: &upstreams::Draft| {
+        let leads_here =
+            |route: &&routes::Draft| route.upstream.as_ref().is_some_and(|u| u.0 == upstream.name);
+        routes.iter().filter(leads_here).any(|route| route.mcp().is_some())
+    };
+    for draft in upstreams.iter().filter(|draft| has_keys(draft)) {
+        let (Some(upstream), Some(at)) = (&draft.upstream, &draft.endpoint_at) else { continue };
+        if upstream.endpoint.port == POSTIZ_NGINX_PORT {
+            reading
+                .warning(
+                    at,
+                    "port 5000 is the nginx inside Postiz: it cuts a stream after 60 s of silence \
+                     and logs keys",
+                )
+                .hint("use port 3000, the server behind it, with strip_prefix = \"/api\"");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use crate::types::{Segment, Template};
+use super::redact::{Syntax, redact};
+use crate::types::{Segment, Template, WebPath};
 
 /// A path that may stand in a log. This is the only builder of one; there is no way from a raw
 /// target to it.
@@ -20,6 +21,13 @@ enum Text {
 /// Segments that servers of MCP use behind their mount point. Any other may be a misplaced key.
 const KNOWN_SEGMENTS: [&str; 4] = ["sse", "message", "messages", "mcp"];
 
+/// The most of a site's path that a line has room for, in bytes.
+const MOST_SHOWN: usize = 512;
+
+fn looks_secret(segment: &str) -> bool {
+    redact(segment.as_bytes(), Syntax::Text, |_| false).masked > 0
+}
+
 impl LoggablePath {
     /// A path under a template: the template as configured, then what follows it. A following
     /// segment that is not one of a few known words shows as `*`, since it could be a key that
@@ -38,6 +46,24 @@ impl LoggablePath {
             text.push_str(KNOWN_SEGMENTS.into_iter().find(|word| segment.is(word)).unwrap_or("*"));
         }
         Self { text: Text::Shared(text.into()), trusted: template.len() }
+    }
+
+    /// A path of a site as it came, without its query. A segment behind one that servers of MCP use
+    /// shows as `*`, and so does one that looks like a credential: a page's address may hold one.
+    pub fn web(path: &WebPath<'_>) -> Self {
+        let mut text = String::with_capacity(path.raw().len().min(MOST_SHOWN) + 1);
+        let mut behind_mcp = false;
+        for segment in path.segments() {
+            text.push('/');
+            if text.len() + segment.len() > MOST_SHOWN {
+                text.push('*');
+                break;
+            }
+            let masked = behind_mcp || looks_secret(segment);
+            text.push_str(if masked && !segment.is_empty() { "*" } else { segment });
+            behind_mcp |= KNOWN_SEGMENTS.iter().any(|word| segment.eq_ignore_ascii_case(word));
+        }
+        Self { text: Text::Shared(text.into()), trusted: 0 }
     }
 
     /// The path of an exchange that never found a route: nothing of it is known to be harmless.
@@ -99,6 +125,23 @@ mod tests {
             ("/", "/canary/messages", "/*/messages"),
         ] {
             assert_eq!(shown(template, target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_a_site_shows_as_it_came_but_for_what_may_be_a_key() {
+        let key = "5ca1ab1e0ddba11c0ffee000decade00feedface0badcafe5eed00000ab5ce55";
+        let long = format!("/a/{}/b", "x-".repeat(300));
+        for (target, expected) in [
+            ("/", "/"),
+            ("/launches/a%20b?code=canary", "/launches/a%20b"),
+            ("/files/a.png/", "/files/a.png/"),
+            ("/x/MCP/canary/y", "/x/MCP/*/*"),
+            (&format!("/auth/forgot/{key}"), "/auth/forgot/*"),
+            (&long, "/a/*"),
+        ] {
+            let path = LoggablePath::web(&WebPath::read(target).unwrap());
+            assert_eq!(path.to_string(), expected, "{target}");
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Charge<'a> {
     Discover(&'a Name, &'a KeyDigest),
     /// All keys of an address that the upstream hasn't accepted yet.
     Unproven(AddressGroup),
+    /// An address on a route without keys.
+    Visitor(&'a Name, AddressGroup),
 }
 
 /// How many buckets of each kind there is room for.
@@ -59,7 +61,7 @@ pub struct LimiterSizes {
     pub configured: usize,
     /// Buckets of keys that the upstream accepted.
     pub proven: usize,
-    /// Buckets of addresses with unproven keys.
+    /// Buckets of addresses, with unproven keys or without any.
     pub addresses: usize,
 }
 
@@ -108,17 +110,17 @@ impl Limiter {
         self.take(&self.proven, bucket, quota, at)
     }
 
-    /// Takes `cells` calls from the bucket that an address's unproven keys share.
+    /// Takes `cells` calls from a bucket of an address.
     ///
     /// # Errors
     /// `Rate` with the time until they would pass.
     pub fn charge_address(
         &self,
-        group: AddressGroup,
+        bucket: Charge<'_>,
         quota: Quota,
         at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        self.take(&self.addresses, Charge::Unproven(group), quota, at)
+        self.take(&self.addresses, bucket, quota, at)
     }
 
     /// Whether the upstream has accepted the key, and its bucket is still held.
@@ -159,6 +161,7 @@ impl Limiter {
             Charge::Key(route, key) => self.hash_one((1_u8, route, key)),
             Charge::Discover(route, key) => self.hash_one((2_u8, route, key)),
             Charge::Unproven(group) => self.hash_one((3_u8, group)),
+            Charge::Visitor(route, group) => self.hash_one((4_u8, route, group)),
         }
     }
 
@@ -290,9 +293,9 @@ mod tests {
         let (limiter, route) = (limiter(), Name::parse("mcp").unwrap());
         let group = AddressGroup::from("192.0.2.1".parse::<std::net::IpAddr>().unwrap());
         let at = (ONE, Nanos(7));
-        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_ok());
-        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_ok());
-        assert!(limiter.charge_address(group, quota(2, 60, 2), at).is_err());
+        assert!(limiter.charge_address(Charge::Unproven(group), quota(2, 60, 2), at).is_ok());
+        assert!(limiter.charge_address(Charge::Unproven(group), quota(2, 60, 2), at).is_ok());
+        assert!(limiter.charge_address(Charge::Unproven(group), quota(2, 60, 2), at).is_err());
         let good = key("good");
         let good = Charge::Key(&route, &good);
         assert!(!limiter.is_proven(good));

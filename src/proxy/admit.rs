@@ -11,14 +11,15 @@ use super::{
     body::read_whole,
     credential, gates,
     memory::Held,
-    place::{Entered, Known, Place, Stopped},
+    place::{Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
 };
 use crate::{
     mcp,
     policy::{Lease, Principal},
-    types::{Credential, Denial, Method, Path, Secret},
-    wire::{Client, RequestHead},
+    snapshot::{Lead, McpLead, WebLead},
+    types::{Credential, Denial, Method, Secret},
+    wire::{Client, RequestHead, Upgrade},
 };
 
 /// Proof that the page was read to its end. Nobody outside this file can make one, and `forward` asks
@@ -52,55 +53,82 @@ impl Admission {
     }
 }
 
-/// The first half of the page: the head alone, before anyone is asked who they are.
+/// A request that may go to a site, where nobody is asked for a key.
+pub(super) struct Visit {
+    /// The proof.
+    pub(super) permit: Permit,
+    /// The most that the body may come to, in bytes.
+    pub(super) max_body: Option<u64>,
+    /// The protocol that the client asks to switch to, where the route lets it.
+    pub(super) upgrade: Option<Upgrade>,
+}
+
+/// The beginning of the page: the head alone, before anyone is asked who they are.
 pub(super) fn enter<'s, 'a>(
     place: &Place<'s>,
     head: &'a RequestHead,
     known: &mut Known,
-) -> Result<Entered<'s, 'a>, Denial> {
-    let access = &place.snapshot.access;
+) -> Result<(Lead<'s, 'a>, Source<'s>), Denial> {
+    let (access, routes) = (&place.snapshot.access, &place.snapshot.routes);
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
     }
+    gates::discovery(head, routes)?;
     // One reading of the path. What is ambiguous is refused here and never cleaned, so that every
     // gate below, the log and the upstream see the same path.
-    let path = Path::read(head.target()).map_err(Denial::Malformed)?;
-    gates::discovery(head, &path, &place.snapshot.routes)?;
-    let found = place.snapshot.routes.find(head.host.name(), &path)?;
-    known.routed(&found);
+    let lead = routes.find(head.host.name(), head.target())?;
+    known.routed(&lead);
+    let route = lead.route();
     // The address before the credential: who may not come from there isn't told if a key is right.
     let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
-    gates::address(client, access, found.route)?;
+    gates::address(client, access, route)?;
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
-    known.origin = gates::origin(head, scheme, found.route)?;
-    Ok(Entered { path, found, client, trusted_header: &access.trusted_header, scheme })
+    if let Lead::Mcp(lead) = &lead {
+        known.origin = gates::origin(head, scheme, lead.rules)?;
+    }
+    Ok((lead, Source { client, trusted_header: &access.trusted_header, scheme }))
 }
 
-/// The second half of the page: who is calling and what they ask.
+/// The rest of the page for a site: how often an address may come, and how large a body may be.
+pub(super) fn visit(
+    place: &Place<'_>,
+    head: &RequestHead,
+    entered: &WebEntered<'_, '_>,
+) -> Result<Visit, Denial> {
+    let WebLead { route, rules, .. } = entered.lead;
+    quota::visit(place.state, route, entered.source.client)?;
+    gates::body_has_a_meaning(head)?;
+    gates::body_fits(head, rules)?;
+    let upgrade = head.upgrade.filter(|_| rules.websocket);
+    Ok(Visit { permit: Permit(()), max_body: rules.max_body, upgrade })
+}
+
+/// The rest of the page for MCP: who is calling and what they ask.
 pub(super) async fn admit(
     place: &Place<'_>,
     head: &RequestHead,
-    entered: &Entered<'_, '_>,
+    entered: &McpEntered<'_, '_>,
     client: &mut Client<'_>,
     known: &mut Known,
 ) -> Result<Admission, Stopped> {
-    let (state, snapshot, route) = (place.state, place.snapshot, &**entered.found.route);
+    let (state, snapshot) = (place.state, place.snapshot);
+    let McpLead { route, rules, ref path, key, .. } = entered.lead;
     gates::method(head.method)?;
     gates::media_type(head)?;
-    let credential = credential::present(&head.fields, &entered.path, entered.found.key)?;
+    let credential = credential::present(&head.fields, path, key)?;
     known.key = Some(credential.digest);
     // Absent and wrong are different, and wrong never goes on as a stranger.
-    let principal = gates::identify(&credential, snapshot, route)?;
+    let principal = gates::identify(&credential, snapshot, (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
-    gates::consumer_address(&principal, entered.client)?;
-    known.legacy = state.legacy.find(entered.path.query(), &route.name, &credential.digest);
-    let asks = (&principal, route, &credential.digest);
-    let knocked = quota::knock(state, snapshot, asks, entered.client);
+    gates::consumer_address(&principal, entered.source.client)?;
+    known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
+    let asks = (&principal, &**route, &credential.digest);
+    let knocked = quota::knock(state, snapshot, asks, entered.source.client);
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.
-    let bounds = quota::body_bounds(&knocked, head.framing, (route, snapshot))?;
+    let bounds = quota::body_bounds(&knocked, head.framing, (rules.max_body, snapshot))?;
     known.body_begun = true;
     let body = read_whole(&state.memory, client, head, bounds).await;
     let body = body.map_err(|stopped| quota::rather(&knocked, stopped))?;
@@ -109,7 +137,7 @@ pub(super) async fn admit(
     // request of its own.
     let body = if head.method == Method::Post { body } else { Held::nothing() };
     let call = (head.method == Method::Post).then(|| mcp::read(&body)).transpose();
-    let asks = (route, &credential.digest);
+    let asks = (&**route, &credential.digest);
     // What can't be read costs as much as a call. A refusal finds the call in what is known.
     let charged = {
         let call = call.as_ref().ok().and_then(Option::as_ref);
@@ -121,6 +149,6 @@ pub(super) async fn admit(
     };
     charged?;
     let opens = (head.method, known.call.as_ref());
-    let lease = quota::stream(state, route, credential.digest, opens)?;
+    let lease = quota::stream(state, (&route.name, rules.max_streams), credential.digest, opens)?;
     Ok(Admission { permit: Permit(()), credential, principal, body, lease })
 }

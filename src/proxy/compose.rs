@@ -1,18 +1,18 @@
 //! The request as it goes upstream: a head written anew from the one reading, never copied.
 
-use std::net::IpAddr;
-
-use super::{admit::Admission, legacy, place::Entered};
+use super::{
+    admit::Admission,
+    legacy,
+    place::{McpEntered, Source},
+};
 use crate::{
-    snapshot::HostHeader,
+    snapshot::{HostHeader, Route},
     types::{CredentialForm, Method, write_address, write_key_segment},
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
-/// Fields of the client that never go on. `wire` has dropped what is hop-by-hop already.
-const DROPPED: &[&[u8]] = &[
-    // Ours to write.
-    b"authorization",
+/// Fields that say where a request comes from or leads to: ours to write, whoever else did.
+const FORWARDING: &[&[u8]] = &[
     b"forwarded",
     b"x-forwarded-for",
     b"x-forwarded-host",
@@ -27,12 +27,23 @@ const DROPPED: &[&[u8]] = &[
     b"x-client-ip",
     b"x-cluster-client-ip",
     b"true-client-ip",
+];
+
+/// Fields of the client that never go to an MCP server. `wire` has dropped what is hop-by-hop.
+const DROPPED: &[&[u8]] = &[
+    // Ours to write.
+    b"authorization",
     // Compression holds events back, and a reflected key could be measured through it.
     b"accept-encoding",
     // May hold the address of a page with a key in it, or a browser's ambient rights.
     b"referer",
     b"cookie",
 ];
+
+/// Whether a lower-case name says where a request comes from or leads to.
+pub(super) fn is_forwarding(name: &[u8]) -> bool {
+    FORWARDING.contains(&name) || name.starts_with(b"x-forwarded-")
+}
 
 /// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
 pub(super) struct UpstreamPath(Vec<u8>);
@@ -59,24 +70,24 @@ impl UpstreamPath {
 }
 
 /// The public path with the prefix taken off and the key put in its place.
-pub(super) fn path(entered: &Entered<'_, '_>, key: &str) -> UpstreamPath {
-    let found = &entered.found;
+pub(super) fn path(entered: &McpEntered<'_, '_>, key: &str) -> UpstreamPath {
+    let lead = &entered.lead;
     let mut out = Vec::with_capacity(128);
-    for part in found.template.parts().skip(found.route.upstream.strip_prefix.len()) {
+    for part in lead.template.parts().skip(lead.route.upstream.strip_prefix.len()) {
         out.push(b'/');
         match part {
             Some(fixed) => out.extend_from_slice(fixed.as_bytes()),
             None => write_key_segment(&mut out, key),
         }
     }
-    for segment in &found.rest {
+    for segment in &lead.rest {
         out.push(b'/');
         out.extend_from_slice(segment.raw().as_bytes());
     }
-    if out.is_empty() || entered.path.trailing_slash() {
+    if out.is_empty() || lead.path.trailing_slash() {
         out.push(b'/');
     }
-    if let Some(query) = entered.path.query().and_then(legacy::without_token) {
+    if let Some(query) = lead.path.query().and_then(legacy::without_token) {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
     }
@@ -97,7 +108,7 @@ const SMALL_BODY: usize = 4 * 1024;
 /// The whole request.
 pub(super) fn request<'a>(
     head: &RequestHead,
-    entered: &Entered<'_, '_>,
+    entered: &McpEntered<'_, '_>,
     admission: &'a Admission,
     path: &UpstreamPath,
 ) -> Request<'a> {
@@ -112,26 +123,19 @@ pub(super) fn request<'a>(
 fn write_head(
     out: &mut Vec<u8>,
     head: &RequestHead,
-    entered: &Entered<'_, '_>,
+    entered: &McpEntered<'_, '_>,
     (admission, path): (&Admission, &UpstreamPath),
 ) {
     write_request_line(out, head.method, &path.0);
-    let upstream = &entered.found.route.upstream;
-    match &upstream.host_header {
-        HostHeader::Endpoint => write_field(out, "host", upstream.endpoint.authority.as_bytes()),
-        HostHeader::Client => write_field(out, "host", head.host.authority()),
-        HostHeader::Fixed(host) => write_field(out, "host", host.as_bytes()),
-    }
+    write_host(out, head, entered.lead.route);
     // The field of the client's address ends here whoever wrote it: the upstream may believe it too.
-    let address = entered.trusted_header.as_bytes();
-    let ends_here = |name: &[u8]| {
-        DROPPED.contains(&name) || name.starts_with(b"x-forwarded-") || name == address
-    };
+    let address = entered.source.trusted_header.as_bytes();
+    let ends_here = |name: &[u8]| DROPPED.contains(&name) || is_forwarding(name) || name == address;
     for (name, value) in head.fields.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(out, name, value);
     }
     write_credential(out, admission);
-    write_forwarded(out, head, entered.client, entered.scheme);
+    write_forwarded(out, head, entered.source);
     if head.method == Method::Post {
         write_content_length(out, admission.body.len());
     }
@@ -151,11 +155,22 @@ fn write_credential(out: &mut Vec<u8>, admission: &Admission) {
     }
 }
 
-fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, client: IpAddr, scheme: &str) {
+/// Writes the one Host.
+pub(super) fn write_host(out: &mut Vec<u8>, head: &RequestHead, route: &Route) {
+    let host: &[u8] = match &route.host_header {
+        HostHeader::Endpoint => route.upstream.endpoint.authority.as_bytes(),
+        HostHeader::Client => head.host.authority(),
+        HostHeader::Fixed(host) => host.as_bytes(),
+    };
+    write_field(out, "host", host);
+}
+
+/// Writes where the request comes from, as the one reading has it.
+pub(super) fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, source: Source<'_>) {
     let mut text = Vec::with_capacity(40);
-    write_address(&mut text, client);
+    write_address(&mut text, source.client);
     write_field(out, "x-forwarded-for", &text);
-    write_field(out, "x-forwarded-proto", scheme.as_bytes());
+    write_field(out, "x-forwarded-proto", source.scheme.as_bytes());
     write_field(out, "x-forwarded-host", head.host.authority());
 }
 
@@ -175,7 +190,8 @@ mod tests {
             let mut buffer = raw.as_bytes().into();
             read_request_head(&mut HeadScan::default(), &mut buffer, limits).err()
         };
-        for name in DROPPED.iter().map(|name| std::str::from_utf8(name).unwrap()) {
+        for name in DROPPED.iter().chain(FORWARDING).map(|name| std::str::from_utf8(name).unwrap())
+        {
             let disguised = name.replace('-', "_");
             if disguised != name {
                 let refused = Some(Denial::Malformed(Malformation::FieldName));

@@ -1,6 +1,6 @@
 //! The `endpoint` event of the legacy transport, mapped from the upstream's world to the client's.
 
-use super::{leak, place::Entered};
+use super::{leak, place::McpEntered};
 use crate::types::{Path, Template, write_key_segment};
 
 /// The public endpoint for the one that the upstream announced: an absolute path, because an origin
@@ -10,7 +10,7 @@ use crate::types::{Path, Template, write_key_segment};
 /// announced endpoint can't be read, or shows a key that was injected where no key belongs.
 pub(super) fn public(
     announced: &str,
-    entered: &Entered<'_, '_>,
+    entered: &McpEntered<'_, '_>,
     (key, upstream_key): (&str, &str),
     query: impl FnOnce(Option<&str>) -> String,
 ) -> Option<String> {
@@ -30,7 +30,7 @@ pub(super) fn public(
         }
         // No key segment: the upstream's prefix is mapped to the public one.
         None => {
-            for fixed in &entered.found.route.upstream.strip_prefix {
+            for fixed in &entered.lead.route.upstream.strip_prefix {
                 out.push(b'/');
                 out.extend_from_slice(fixed.as_bytes());
             }
@@ -75,8 +75,8 @@ fn without_key(target: String, key: &str) -> (String, Option<usize>) {
 
 /// What stands before the key: a template of the route that the upstream's own prefix leads to, for
 /// Postiz announces `/message/KEY` on a stream of `/sse/KEY`; else the prefix that the client used.
-fn write_prefix(out: &mut Vec<u8>, entered: &Entered<'_, '_>, before: &[&str]) {
-    let route = &entered.found.route;
+fn write_prefix(out: &mut Vec<u8>, entered: &McpEntered<'_, '_>, before: &[&str]) {
+    let route = &entered.lead.route;
     let stripped: Vec<&str> = route.upstream.strip_prefix.iter().map(|part| &**part).collect();
     let leads_to = |template: &&Template| {
         let fixed: Vec<&str> = template.parts().map_while(|part| part).collect();
@@ -85,7 +85,7 @@ fn write_prefix(out: &mut Vec<u8>, entered: &Entered<'_, '_>, before: &[&str]) {
         };
         template.has_key() && (same(before) || same(&[&stripped, before].concat()))
     };
-    let template = route.paths.iter().find(leads_to).unwrap_or(entered.found.template);
+    let template = route.paths.iter().find(leads_to).unwrap_or(entered.lead.template);
     for fixed in template.parts().map_while(|part| part) {
         out.push(b'/');
         out.extend_from_slice(fixed.as_bytes());

@@ -1,11 +1,13 @@
 use super::{
     admit, forward,
-    place::{End, Known, Place, Stopped},
+    place::{End, Entered, Known, McpEntered, Place, Stopped},
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
+    web,
 };
 use crate::{
+    snapshot::Lead,
     types::{Denial, Method},
     wire::{Client, Framing, RequestHead},
 };
@@ -42,17 +44,31 @@ async fn answer(
         let answer = redirect::to_tls(place, head, port)?;
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
-    let entered = admit::enter(place, head, known)?;
+    let (lead, source) = admit::enter(place, head, known)?;
+    match lead {
+        Lead::Mcp(lead) => mcp(place, client, (head, &Entered { lead, source }), known).await,
+        Lead::Web(lead) => {
+            let entered = Entered { lead, source };
+            // Boxed: calls are many, and shouldn't carry the room that a site's pages take.
+            Box::pin(web::answer(place, client, (head, &entered), known)).await
+        }
+    }
+}
+
+async fn mcp(
+    place: &mut Place<'_>,
+    client: &mut Client<'_>,
+    (head, entered): (&RequestHead, &McpEntered<'_, '_>),
+    known: &mut Known,
+) -> Result<End, Stopped> {
     if head.method == Method::Options {
         let answer = Answer::preflight(head);
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
-    let mut admission = admit::admit(place, head, &entered, client, known).await?;
-    known.upstream = Some(entered.found.route.upstream.name.clone());
-    let mut sent = forward::forward(place, client, head, &entered, &mut admission).await?;
-    let end = relay::relay(place, client, (head, &entered), &mut sent, known).await?;
-    if sent.head.persistent {
-        sent.server.keep(sent.upstream);
-    }
+    let mut admission = admit::admit(place, head, entered, client, known).await?;
+    known.upstream = Some(entered.lead.route.upstream.name.clone());
+    let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
+    let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;
+    sent.answer.settle();
     Ok(end)
 }

@@ -13,7 +13,7 @@ use super::{
     admit::{Admission, Permit},
     compose::{self, Request, UpstreamPath},
     memory::Held,
-    place::{Entered, Place, Stopped},
+    place::{McpEntered, Place, Stopped},
     quota,
 };
 use crate::{
@@ -21,8 +21,8 @@ use crate::{
     types::{Denial, Method, Name},
     upstream::Server,
     wire::{
-        Client, Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Written,
-        read_response_head, within,
+        Client, Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Upgrade,
+        Written, read_response_head, within,
     },
 };
 
@@ -34,16 +34,30 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024,
 const MAX_INTERIM: u32 = 16;
 
 /// An answer whose head has come.
-pub(super) struct Sent<'a> {
+pub(super) struct Answered {
     pub(super) server: Arc<Server>,
     pub(super) upstream: Connection<Transport>,
     pub(super) head: ResponseHead,
     /// When it came.
-    pub(super) answered: Instant,
+    pub(super) at: Instant,
+}
+
+/// The answer to an MCP request.
+pub(super) struct Sent<'a> {
+    pub(super) answer: Answered,
     /// What it answers.
     pub(super) admission: &'a Admission,
     /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
+}
+
+impl Answered {
+    /// Keeps the connection for another request, where both sides keep it open.
+    pub(super) fn settle(self) {
+        if self.head.persistent {
+            self.server.keep(self.upstream);
+        }
+    }
 }
 
 /// Forwards an admitted request.
@@ -51,10 +65,10 @@ pub(super) async fn forward<'a>(
     place: &Place<'_>,
     client: &mut Client<'_>,
     head: &RequestHead,
-    entered: &Entered<'_, '_>,
+    entered: &McpEntered<'_, '_>,
     admission: &'a mut Admission,
 ) -> Result<Sent<'a>, Stopped> {
-    let route = &entered.found.route;
+    let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
     let mut path = compose::path(entered, admission.upstream_key());
     let started = Instant::now();
@@ -78,8 +92,8 @@ pub(super) async fn forward<'a>(
     }
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
-    let server = Arc::clone(server);
-    Ok(Sent { server, upstream, head: answer, answered, admission, lease: None })
+    let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
+    Ok(Sent { answer, admission, lease: None })
 }
 
 fn slash_redirect(
@@ -125,7 +139,7 @@ impl Asked<'_, '_, '_, '_> {
             }
             // An upstream may answer before it has read all, and hang up: its answer counts. So a
             // failed write is an error only if no answer can be read either.
-            let mut answer = match (&written, head_of_answer(&mut connection, wanted).await) {
+            let mut answer = match (&written, head_of_answer(&mut connection, wanted, None).await) {
                 (_, Ok(answer)) => answer,
                 (Err(_), Err(_)) => return Err(Denial::UpstreamDown),
                 (Ok(_), Err(denial)) => return Err(denial),
@@ -144,19 +158,24 @@ impl Asked<'_, '_, '_, '_> {
     }
 }
 
-async fn head_of_answer(
+/// The head of the answer; of a switch too, where one was asked for.
+pub(super) async fn head_of_answer(
     upstream: &mut Connection<Transport>,
     (name, method, patience): (&Name, Method, Duration),
+    asked_for: Option<Upgrade>,
 ) -> Result<ResponseHead, Denial> {
     let answer = async {
         let mut scan = HeadScan::default();
         let mut interim = 0;
         loop {
             match read_response_head(&mut scan, upstream.buffer(), HEAD_LIMITS, method) {
+                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    let expected = asked_for.is_some() && head.upgrade == asked_for;
+                    return if expected { Ok(head) } else { Err(Denial::UpstreamBad) };
+                }
                 Ok(Some(head)) if head.status.is_informational() => {
                     interim += 1;
-                    let expected = head.status != StatusCode::SWITCHING_PROTOCOLS;
-                    if !expected || interim > MAX_INTERIM {
+                    if interim > MAX_INTERIM {
                         return Err(Denial::UpstreamBad);
                     }
                 }

@@ -6,9 +6,9 @@ use std::{net::IpAddr, time::SystemTime};
 use super::state::DoorKind;
 use crate::{
     policy::{Principal, Standing},
-    snapshot::{Access, Route, Routes, Snapshot, UnknownKeys},
-    types::{Credential, Denial, Malformation, Method, Path, Segment},
-    wire::{Fields, RequestHead},
+    snapshot::{Access, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
+    types::{Credential, Denial, Malformation, Method, Name, WebPath},
+    wire::{Fields, Framing, RequestHead},
 };
 
 /// OAuth discovery of clients that saw a 401. Anything but a clean 404 makes them demand OAuth, and
@@ -17,32 +17,29 @@ use crate::{
 /// RFC 8414 puts the well-known words before the path of a resource, OpenID Connect Discovery behind
 /// it, so they are looked for anywhere.
 ///
-/// A Host that no route is for is refused as on any path.
-pub(super) fn discovery(
-    head: &RequestHead,
-    path: &Path<'_>,
-    routes: &Routes,
-) -> Result<(), Denial> {
-    if !seeks_oauth(head.method, path) {
+/// Only where there is an `mcp` route; what another site has there is its own.
+pub(super) fn discovery(head: &RequestHead, routes: &Routes) -> Result<(), Denial> {
+    if !routes.serve_mcp(head.host.name()) {
         return Ok(());
     }
-    Err(if routes.serve(head.host.name()) { Denial::Discovery } else { Denial::Host })
+    // In whichever spelling; what can't be read at all is refused with its route.
+    let Ok(path) = WebPath::read(head.target()) else { return Ok(()) };
+    if seeks_oauth(head.method, &path) { Err(Denial::Discovery) } else { Ok(()) }
 }
 
-fn seeks_oauth(method: Method, path: &Path<'_>) -> bool {
-    let begins = |segment: &Segment<'_>, words: &[&str]| {
-        let segment = segment.raw().to_ascii_lowercase();
-        words.iter().any(|word| segment.starts_with(word))
+fn seeks_oauth(method: Method, path: &WebPath<'_>) -> bool {
+    let begins = |segment: &[u8], words: &[&str]| {
+        words.iter().any(|word| segment.starts_with(word.as_bytes()))
     };
-    let segments = path.segments();
+    let segments: Vec<&[u8]> = path.resolved().collect();
     let well_known = segments.windows(2).any(|pair| match pair {
         [first, next] => {
-            first.is(".well-known") && begins(next, &["oauth-", "openid-configuration"])
+            *first == b".well-known" && begins(next, &["oauth-", "openid-configuration"])
         }
         _ => false,
     });
     // Clients register by POST (RFC 7591 3.1); a page of that name may be anybody's.
-    let register = method == Method::Post && matches!(segments, [only] if only.is("register"));
+    let register = method == Method::Post && matches!(*segments, [b"register"]);
     let of_postiz = segments.iter().take(2).any(|segment| begins(segment, &["mcp-oauth"]));
     well_known || register || of_postiz
 }
@@ -103,7 +100,7 @@ pub(super) fn scheme(
 pub(super) fn origin(
     head: &RequestHead,
     scheme: &str,
-    route: &Route,
+    rules: &McpRoute,
 ) -> Result<Option<Box<str>>, Denial> {
     let mut origins = head.fields.get_all("origin");
     let Some(origin) = origins.next() else { return Ok(None) };
@@ -113,7 +110,7 @@ pub(super) fn origin(
         let origin = origin.to_ascii_lowercase();
         origin.strip_suffix(default_port).map_or(origin.clone(), str::to_owned)
     };
-    let listed = route.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
+    let listed = rules.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
     let own = bare(origin) == bare(&format!("{scheme}://{}", head.host));
     let single = origins.next().is_none();
     if single && (listed || own) { Ok(Some(origin.into())) } else { Err(Denial::Origin) }
@@ -157,15 +154,13 @@ fn is_json(value: &[u8]) -> bool {
 pub(super) fn identify(
     credential: &Credential,
     snapshot: &Snapshot,
-    route: &Route,
+    (route, rules): (&Name, &McpRoute),
 ) -> Result<Principal, Denial> {
     match snapshot.consumers.find(&credential.digest, SystemTime::now) {
-        Standing::Known(consumer) if consumer.may_use(&route.name) => {
-            Ok(Principal::Consumer(consumer))
-        }
+        Standing::Known(consumer) if consumer.may_use(route) => Ok(Principal::Consumer(consumer)),
         Standing::Known(_) => Err(Denial::KeyUnknown),
         Standing::Expired => Err(Denial::KeyExpired),
-        Standing::Unknown => match route.unknown_keys {
+        Standing::Unknown => match rules.unknown_keys {
             UnknownKeys::Forward => Ok(Principal::Stranger),
             UnknownKeys::Refuse => Err(Denial::KeyUnknown),
         },
@@ -176,6 +171,24 @@ pub(super) fn identify(
 pub(super) fn consumer_address(principal: &Principal, client: IpAddr) -> Result<(), Denial> {
     match principal.consumer() {
         Some(consumer) if !consumer.nets.lets_in(client) => Err(Denial::Address),
+        _ => Ok(()),
+    }
+}
+
+/// A body where the method gives it no meaning is where two servers part ways on what follows it
+/// (RFC 9110 9.3.1): one waits for it, the other takes it for a request. No browser sends one.
+pub(super) fn body_has_a_meaning(head: &RequestHead) -> Result<(), Denial> {
+    let bare = matches!(head.framing, Framing::None | Framing::Length(0));
+    match head.method {
+        Method::Get | Method::Head if !bare => Err(Denial::Malformed(Malformation::Framing)),
+        _ => Ok(()),
+    }
+}
+
+/// A body that says how long it is is refused before any of it is read.
+pub(super) fn body_fits(head: &RequestHead, rules: &WebRoute) -> Result<(), Denial> {
+    match (head.framing, rules.max_body) {
+        (Framing::Length(length), Some(most)) if length > most => Err(Denial::BodyTooLarge),
         _ => Ok(()),
     }
 }

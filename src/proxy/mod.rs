@@ -8,6 +8,7 @@ mod compose;
 mod connection;
 mod credential;
 mod endpoint;
+mod events;
 mod exchange;
 mod forward;
 mod gates;
@@ -24,6 +25,7 @@ mod respond;
 mod spelling;
 mod state;
 mod stream;
+mod web;
 
 pub use connection::serve;
 pub use legacy::LegacyStreams;

@@ -15,8 +15,8 @@ use crate::{
     mcp::Body,
     observe::{LoggablePath, Outcome},
     policy::Consumer,
-    snapshot::{Found, Route, Snapshot},
-    types::{Denial, Draining, KeyDigest, Method, Name, Path, RequestId},
+    snapshot::{Lead, McpLead, McpRoute, Route, Snapshot, WebLead},
+    types::{Denial, Draining, KeyDigest, Method, Name, RequestId},
     wire::{Client, Framing},
 };
 
@@ -55,9 +55,20 @@ pub(super) struct Known {
 }
 
 /// Where a request goes and where it comes from.
-pub(super) struct Entered<'s, 'a> {
-    pub(super) path: Path<'a>,
-    pub(super) found: Found<'s, 'a>,
+pub(super) struct Entered<'s, L> {
+    pub(super) lead: L,
+    pub(super) source: Source<'s>,
+}
+
+/// A request to an `mcp` route.
+pub(super) type McpEntered<'s, 'a> = Entered<'s, McpLead<'s, 'a>>;
+
+/// A request to a `web` route.
+pub(super) type WebEntered<'s, 'a> = Entered<'s, WebLead<'s, 'a>>;
+
+/// Where a request comes from, as the upstream is told.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'s> {
     pub(super) client: IpAddr,
     /// The field that a trusted proxy writes the client's address to.
     pub(super) trusted_header: &'s str,
@@ -119,9 +130,18 @@ impl Known {
     }
 
     /// The route is known, and with it what of the path may be shown.
-    pub(super) fn routed(&mut self, found: &Found<'_, '_>) {
-        self.path = LoggablePath::mcp(found.template, &found.rest);
-        self.route = Some(Arc::clone(found.route));
+    pub(super) fn routed(&mut self, lead: &Lead<'_, '_>) {
+        let (path, route) = match lead {
+            Lead::Mcp(lead) => (LoggablePath::mcp(lead.template, &lead.rest), lead.route),
+            Lead::Web(lead) => (LoggablePath::web(&lead.path), lead.route),
+        };
+        self.path = path;
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// What holds on its route, where that is an `mcp` route.
+    pub(super) fn mcp_rules(&self) -> Option<&McpRoute> {
+        self.route.as_ref()?.mcp()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     mcp::{self, Body},
     policy::{Charge, Lease, Principal},
     snapshot::{Route, Snapshot},
-    types::{AddressGroup, Denial, KeyDigest, Method, Nanos},
+    types::{AddressGroup, Denial, KeyDigest, Method, Name, Nanos},
     wire::Framing,
 };
 
@@ -43,7 +43,11 @@ pub(super) fn knock(
     }
     let group = AddressGroup::from(client);
     let quota = snapshot.limits.unproven_per_address;
-    state.limiter.charge_address(group, quota, (NonZeroU32::MIN, Nanos::now()))?;
+    state.limiter.charge_address(
+        Charge::Unproven(group),
+        quota,
+        (NonZeroU32::MIN, Nanos::now()),
+    )?;
     Ok(Payer::Address(group))
 }
 
@@ -52,13 +56,13 @@ pub(super) fn knock(
 pub(super) fn body_bounds(
     knocked: &Result<Payer, Denial>,
     framing: Framing,
-    (route, snapshot): (&Route, &Snapshot),
+    (max_body, snapshot): (usize, &Snapshot),
 ) -> Result<(usize, Duration), Denial> {
     let patience = snapshot.timeouts.body;
     match (knocked, framing) {
-        (Ok(_), _) => Ok((route.max_body, patience)),
+        (Ok(_), _) => Ok((max_body, patience)),
         (Err(_), Framing::None | Framing::Length(0..=REFUSED_BODY)) => {
-            Ok((route.max_body, patience.min(REFUSED_PATIENCE)))
+            Ok((max_body, patience.min(REFUSED_PATIENCE)))
         }
         (Err(denial), _) => Err(*denial),
     }
@@ -99,7 +103,7 @@ pub(super) fn charge(
             // The first call was paid for at the door.
             Some(more) => {
                 let quota = snapshot.limits.unproven_per_address;
-                state.limiter.charge_address(group, quota, (more, at.1))
+                state.limiter.charge_address(Charge::Unproven(group), quota, (more, at.1))
             }
             None => Ok(()),
         },
@@ -115,7 +119,7 @@ pub(super) fn charge(
 /// `subscriptions/listen` that took its place in 2026-07-28.
 pub(super) fn stream(
     state: &State,
-    route: &Route,
+    (route, max_streams): (&Name, u32),
     key: KeyDigest,
     (method, body): (Method, Option<&Body>),
 ) -> Result<Option<Lease>, Denial> {
@@ -124,7 +128,14 @@ pub(super) fn stream(
     if method != Method::Get && !listens {
         return Ok(None);
     }
-    state.leases.open(&route.name, key, route.max_streams).map(Some)
+    state.leases.open(route, key, max_streams).map(Some)
+}
+
+/// On a site, where there are no keys: the address pays.
+pub(super) fn visit(state: &State, route: &Route, client: IpAddr) -> Result<(), Denial> {
+    let Some(quota) = route.quota else { return Ok(()) };
+    let visitor = Charge::Visitor(&route.name, AddressGroup::from(client));
+    state.limiter.charge_address(visitor, quota, (NonZeroU32::MIN, Nanos::now()))
 }
 
 /// The upstream answered 2xx: the key is real, and gets a bucket of its own.

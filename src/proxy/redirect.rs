@@ -1,6 +1,6 @@
 use super::{place::Place, respond::Answer};
 use crate::{
-    types::{Denial, Path},
+    types::{Denial, WebPath},
     wire::RequestHead,
 };
 
@@ -10,29 +10,19 @@ use crate::{
 /// # Errors
 /// `Insecure` on a path of an `mcp` route, `Host` and `Malformed` as anywhere.
 pub(super) fn to_tls(place: &Place<'_>, head: &RequestHead, port: u16) -> Result<Answer, Denial> {
-    let path = Path::read(head.target()).map_err(Denial::Malformed)?;
-    match place.snapshot.routes.find(head.host.name(), &path) {
-        Ok(_) => Err(Denial::Insecure),
-        Err(Denial::NoRoute) => Ok(Answer::moved(&location(head, &path, port))),
+    let routes = &place.snapshot.routes;
+    // In whatever spelling: the redirect repeats the path.
+    let path = WebPath::read(head.target()).map_err(Denial::Malformed)?;
+    if routes.touch_mcp(&path) {
+        return Err(Denial::Insecure);
+    }
+    match routes.find(head.host.name(), head.target()) {
+        Ok(_) | Err(Denial::NoRoute) => Ok(Answer::moved(&location(head, port))),
         Err(denial) => Err(denial),
     }
 }
 
-fn location(head: &RequestHead, path: &Path<'_>, port: u16) -> String {
-    let mut location = format!("https://{}", head.host.name());
-    if port != 443 {
-        location.push_str(&format!(":{port}"));
-    }
-    for segment in path.segments() {
-        location.push('/');
-        location.push_str(segment.raw());
-    }
-    if path.segments().is_empty() || path.trailing_slash() {
-        location.push('/');
-    }
-    if let Some(query) = path.query() {
-        location.push('?');
-        location.push_str(query);
-    }
-    location
+fn location(head: &RequestHead, port: u16) -> String {
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    format!("https://{}{port}{}", head.host.name(), head.target())
 }

@@ -1,17 +1,20 @@
 //! The answer comes back: its head at once, then each part as it comes. Nothing is held but
 //! the first event of a legacy stream, and a tail that could be the beginning of an injected key.
 
+use std::time::Duration;
+
 use super::{
-    forward::Sent,
+    events::Events,
+    forward::{Answered, Sent},
     leak,
-    place::{End, Entered, Known, Next, Place, Stopped},
+    place::{End, Known, McpEntered, Next, Place, Stopped},
     record, respond,
-    stream::{Events, Pump, Pumped},
+    stream::{Pump, Pumped, Said},
 };
 use crate::{
     observe::Outcome,
     types::{Denial, Method},
-    wire::{Client, Coding, Framing, Outgoing, RequestHead, Version},
+    wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead, Version},
 };
 
 /// Fields of the upstream that never go on. `wire` has dropped what is hop-by-hop already.
@@ -42,55 +45,43 @@ const DROPPED: &[&[u8]] = &[
 pub(super) async fn relay(
     place: &mut Place<'_>,
     client: &mut Client<'_>,
-    (head, entered): (&RequestHead, &Entered<'_, '_>),
+    (head, entered): (&RequestHead, &McpEntered<'_, '_>),
     sent: &mut Sent<'_>,
     known: &Known,
 ) -> Result<End, Stopped> {
-    let status = sent.head.status.as_u16();
-    if sent.admission.injected_key().is_some() && is_encoded(sent) {
+    let status = sent.answer.head.status.as_u16();
+    if sent.admission.injected_key().is_some() && is_encoded(&sent.answer) {
         // What can't be read could hold the key, and nobody has asked for it.
         return Err(Denial::UpstreamBad.into());
     }
-    let coding = coding(head, sent);
+    let coding = coding(head, &sent.answer);
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
-    let is_stream = is_event_stream(sent) && !matches!(coding, Coding::Absent(_));
-    let mut out = client.answer(sent.head.status);
+    let is_stream = is_event_stream(&sent.answer) && !matches!(coding, Coding::Absent(_));
+    let mut out = client.answer(sent.answer.head.status);
     write_head(&mut out, (place, known), sent, (coding, keeps, is_stream));
-    let first_byte = sent.answered - known.started;
+    let first_byte = sent.answer.at - known.started;
     let events = if is_stream { open_stream(place, known, head, sent) } else { None };
     if events.is_some() {
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
     let mut pump = Pump::new(place, client, out, events);
-    let pumped = pump.run(entered, sent).await;
+    let said = Said { entered, admission: sent.admission };
+    let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
         _ => false,
     };
-    let bytes_out = pump.bytes_out();
-    sent.head.persistent &= pumped == Pumped::Whole;
-    Ok(End {
-        status: Some(status),
-        outcome: pumped.outcome(),
-        reason: (pumped == Pumped::UpstreamGone).then(|| Denial::UpstreamGone.face().reason),
-        first_byte: Some(first_byte),
-        bytes_out,
-        next: match pumped {
-            Pumped::Whole if keeps => Next::Keep,
-            Pumped::UpstreamGone | Pumped::Torn if coding == Coding::UntilClose && !told => {
-                Next::Reset
-            }
-            _ => Next::Close,
-        },
-    })
+    Ok(pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), told))
 }
 
 /// How the body goes on, given how it comes.
-fn coding(head: &RequestHead, sent: &Sent<'_>) -> Coding {
-    match sent.head.framing {
-        Framing::None => Coding::Absent(sent.head.length),
+pub(super) fn coding(head: &RequestHead, answer: &Answered) -> Coding {
+    match answer.head.framing {
+        Framing::None => Coding::Absent(answer.head.length),
         // What the gateway says between events isn't in the upstream's length.
-        Framing::Length(length) if length == 0 || !is_event_stream(sent) => Coding::Length(length),
+        Framing::Length(length) if length == 0 || !is_event_stream(answer) => {
+            Coding::Length(length)
+        }
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => match head.version {
             Version::Http11 | Version::Http2 => Coding::Parts,
             Version::Http10 => Coding::UntilClose,
@@ -99,14 +90,14 @@ fn coding(head: &RequestHead, sent: &Sent<'_>) -> Coding {
 }
 
 /// An event stream that can be read. Compressed, it is only bytes.
-fn is_event_stream(sent: &Sent<'_>) -> bool {
+pub(super) fn is_event_stream(answer: &Answered) -> bool {
     let essence = b"text/event-stream";
-    let kind = sent.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence)) && !is_encoded(sent)
+    let kind = answer.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence)) && !is_encoded(answer)
 }
 
-fn is_encoded(sent: &Sent<'_>) -> bool {
-    let mut encodings = sent.head.fields.get_all("content-encoding");
+fn is_encoded(answer: &Answered) -> bool {
+    let mut encodings = answer.head.fields.get_all("content-encoding");
     !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity"))
 }
 
@@ -134,7 +125,7 @@ fn write_head(
     sent: &Sent<'_>,
     (coding, keeps, is_stream): (Coding, bool, bool),
 ) {
-    let fields = &sent.head.fields;
+    let fields = &sent.answer.head.fields;
     let injected = sent.admission.injected_key();
     let reflects = |value: &[u8]| injected.is_some_and(|key| leak::shows(value, key));
     for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
@@ -143,21 +134,46 @@ fn write_head(
         }
     }
     if is_stream {
-        // For the proxies between us and the client: nginx buffers without the first, and a CDN
-        // may compress without the second.
-        for (name, value) in
-            [("x-accel-buffering", "no"), ("cache-control", "no-cache, no-transform")]
-        {
-            if !fields.contains(name) {
-                out.field(name, value.as_bytes());
-            }
-        }
+        write_unheld(out, fields);
     }
     respond::write_own_fields(out, place.door.kind, known);
     out.end_head(coding, keeps);
 }
 
+/// For the proxies between us and the client: nginx buffers without the first, and a CDN may
+/// compress without the second.
+pub(super) fn write_unheld(out: &mut Outgoing, fields: &Fields) {
+    for (name, value) in [("x-accel-buffering", "no"), ("cache-control", "no-cache, no-transform")]
+    {
+        if !fields.contains(name) {
+            out.field(name, value.as_bytes());
+        }
+    }
+}
+
 impl Pumped {
+    /// What became of an exchange whose body ended so. `told`: the client read why it ended.
+    pub(super) fn end(
+        self,
+        (status, coding, keeps): (u16, Coding, bool),
+        (first_byte, bytes_out): (Duration, u64),
+        told: bool,
+    ) -> End {
+        let next = match self {
+            Self::Whole if keeps => Next::Keep,
+            Self::UpstreamGone | Self::Torn if coding == Coding::UntilClose && !told => Next::Reset,
+            _ => Next::Close,
+        };
+        End {
+            status: Some(status),
+            outcome: self.outcome(),
+            reason: (self == Self::UpstreamGone).then(|| Denial::UpstreamGone.face().reason),
+            first_byte: Some(first_byte),
+            bytes_out,
+            next,
+        }
+    }
+
     const fn outcome(self) -> Outcome {
         match self {
             Self::Whole => Outcome::Answered,

@@ -12,7 +12,7 @@ use crate::{
     observe::Outcome,
     snapshot::Refusals,
     types::{Denial, Method},
-    wire::{Client, Coding, Framing, Outgoing, RequestHead},
+    wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead},
 };
 
 /// An answer of our own: small and whole.
@@ -44,10 +44,10 @@ impl Answer {
     }
 
     /// A refusal that is told with its HTTP status.
-    fn denied(denial: Denial, body: String) -> Self {
-        let mut fields = refusal_fields(denial);
+    fn denied(denial: Denial, (content_type, body): (&str, String), methods: &str) -> Self {
+        let mut fields = refusal_fields(denial, content_type);
         match denial {
-            Denial::Method => fields.push(("allow", METHODS.to_owned())),
+            Denial::Method => fields.push(("allow", methods.to_owned())),
             // Without `resource_metadata`: a client that finds it would ask for OAuth.
             Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
                 fields.push(("www-authenticate", "Bearer realm=\"portcullis\"".to_owned()));
@@ -61,15 +61,26 @@ impl Answer {
 /// The methods of an `mcp` route.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
+/// The methods of a `web` route.
+const SITE_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The methods of where a request went, as far as it got.
+fn methods(place: &Place<'_>, known: &Known) -> &'static str {
+    let any_site = || place.snapshot.routes.iter().any(|route| route.is_web());
+    match &known.route {
+        Some(route) if route.is_web() => SITE_METHODS,
+        None if any_site() => SITE_METHODS,
+        _ => METHODS,
+    }
+}
+
 /// What an MCP client in a browser may send.
 const PREFLIGHT_HEADERS: &str = "authorization, content-type, accept, last-event-id, \
     mcp-protocol-version, mcp-session-id, mcp-method, mcp-name";
 
-fn refusal_fields(denial: Denial) -> Vec<(&'static str, String)> {
-    let mut fields = vec![
-        ("content-type", "application/json".to_owned()),
-        ("cache-control", "no-store".to_owned()),
-    ];
+fn refusal_fields(denial: Denial, content_type: &str) -> Vec<(&'static str, String)> {
+    let mut fields =
+        vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
     if let Some(seconds) = denial.retry_after_seconds() {
         fields.push(("retry-after", seconds.to_string()));
     }
@@ -86,8 +97,10 @@ pub(super) async fn refuse(
     if !closes(denial) && !known.body_begun {
         read_what_is_at_hand(client, head, known);
     }
-    let answer = told_in_band(known, denial)
-        .unwrap_or_else(|| Answer::denied(denial, http_body(known, denial)));
+    let answer = told_in_band(known, denial).unwrap_or_else(|| {
+        let body = if shows_text(known, head) { text(known, denial) } else { json(known, denial) };
+        Answer::denied(denial, body, methods(place, known))
+    });
     let next = if closes(denial) || !known.in_step { Next::Linger } else { Next::Keep };
     let mut end = write(place, client, known, (Some(head), answer, next)).await;
     end.reason = Some(denial.face().reason);
@@ -104,7 +117,7 @@ pub(super) async fn refuse_unread(
     known: &Known,
     denial: Denial,
 ) -> End {
-    let answer = Answer::denied(denial, http_body(known, denial));
+    let answer = Answer::denied(denial, json(known, denial), METHODS);
     let end = write(place, client, known, (None, answer, Next::Linger)).await;
     End { reason: Some(denial.face().reason), outcome: Outcome::Refused, ..end }
 }
@@ -151,7 +164,7 @@ fn read_what_is_at_hand(client: &mut Client<'_>, head: &RequestHead, known: &mut
 /// The refusal as an answer that a session survives, where the table of refusals says so: 200 and
 /// an error by id, or on the legacy transport 202 and the error on the client's stream.
 fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
-    let in_band = known.route.as_ref().is_some_and(|route| route.refusals == Refusals::InBand);
+    let in_band = known.mcp_rules().is_some_and(|rules| rules.refusals == Refusals::InBand);
     if !in_band || !matches!(denial, Denial::Rate { .. }) {
         return None;
     }
@@ -165,7 +178,7 @@ fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
     if errors.is_empty() {
         return None;
     }
-    let fields = refusal_fields(denial);
+    let fields = refusal_fields(denial, JSON);
     if let Some(stream) = &known.legacy
         && errors.iter().all(|error| stream.tell(legacy::event(error)))
     {
@@ -185,10 +198,28 @@ pub(super) fn last_words(known: &Known) -> Vec<String> {
     waiting.map(|message| error_body(known, Denial::UpstreamGone, &message.id)).collect()
 }
 
+const JSON: &str = "application/json";
+
 /// The body of a refusal that is told with its status: with the id, where there is one call.
-fn http_body(known: &Known, denial: Denial) -> String {
+fn json(known: &Known, denial: Denial) -> (&'static str, String) {
     let single = known.call.as_ref().and_then(Body::single);
-    error_body(known, denial, single.map_or(&RpcId::NULL, |message| &message.id))
+    (JSON, error_body(known, denial, single.map_or(&RpcId::NULL, |message| &message.id)))
+}
+
+/// The same for a person at a browser.
+fn text(known: &Known, denial: Denial) -> (&'static str, String) {
+    let (text, reason) = (denial.text(), denial.face().reason);
+    ("text/plain; charset=utf-8", format!("{text}\n\n{reason}, request {}\n", known.id))
+}
+
+/// Whether a browser shows the refusal to a person: it asked for a page, and not for JSON, and not
+/// of an MCP server.
+fn shows_text(known: &Known, head: &RequestHead) -> bool {
+    let accepts = |kind: &str| {
+        let mut accepted = head.fields.get_all("accept");
+        accepted.any(|value| memchr::memmem::find(value, kind.as_bytes()).is_some())
+    };
+    known.mcp_rules().is_none() && accepts("text/html") && !accepts("json")
 }
 
 fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
@@ -245,14 +276,25 @@ async fn write(
 pub(super) fn write_own_fields(out: &mut Outgoing, door: DoorKind, known: &Known) {
     // A page that followed a link with a key in it would send the key on as its Referer.
     out.field("referrer-policy", b"no-referrer");
-    if door == DoorKind::Tls {
-        // Without subdomains: they are not ours to bind.
-        out.field("strict-transport-security", b"max-age=63072000");
-    }
+    write_hsts(out, door);
     if let Some(origin) = &known.origin {
         out.field("access-control-allow-origin", origin.as_bytes());
         out.field("access-control-expose-headers", EXPOSED.as_bytes());
         out.field("vary", b"origin");
+    }
+}
+
+/// The fields that every answer of a site carries, unless it says something else itself.
+pub(super) fn write_site_fields(out: &mut Outgoing, door: DoorKind, said: &Fields) {
+    if !said.contains("strict-transport-security") {
+        write_hsts(out, door);
+    }
+}
+
+fn write_hsts(out: &mut Outgoing, door: DoorKind) {
+    if door == DoorKind::Tls {
+        // Without subdomains: they are not ours to bind.
+        out.field("strict-transport-security", b"max-age=63072000");
     }
 }
 

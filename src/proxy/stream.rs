@@ -3,19 +3,20 @@
 
 use std::{pin::Pin, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
+    admit::Admission,
     endpoint,
-    forward::Sent,
+    events::{Events, First},
+    forward::Answered,
     leak::{self, Veil},
-    legacy::{self, Listening},
-    place::{Entered, Place},
+    legacy,
+    place::{McpEntered, Place},
 };
 use crate::{
-    mcp::{EventScan, FirstEvent, Replaced, Step, replace_data},
-    observe::StreamGuard,
+    mcp::{Replaced, Step, replace_data},
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
@@ -32,22 +33,15 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
     /// Where a key was injected, it is covered in all that the upstream says.
     veil: Option<Veil>,
     bytes_out: u64,
+    /// Whether the client's going ends it.
+    heeds_client: bool,
 }
 
-/// What is followed of an event stream.
-pub(super) struct Events {
-    guard: StreamGuard,
-    scan: EventScan,
-    first: First,
-    listening: Option<Listening>,
-}
-
-/// Where a stream is that could be one of the legacy transport.
-enum First {
-    /// Its first event is still to come.
-    Awaited(FirstEvent),
-    /// It has come, or isn't waited for.
-    Passed,
+/// What an MCP answer answers.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'x> {
+    pub(super) entered: &'x McpEntered<'x, 'x>,
+    pub(super) admission: &'x Admission,
 }
 
 /// How a body ended.
@@ -77,34 +71,6 @@ enum Woken {
     Cut,
 }
 
-impl Events {
-    /// An event stream that was just opened; `could_be_legacy` where it answers a GET.
-    /// Where a key was injected, no event is let through before it is known whole.
-    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool, injected: bool) -> Self {
-        let first = match (could_be_legacy, injected) {
-            (true, false) => First::Awaited(FirstEvent::default()),
-            (true, true) => First::Awaited(FirstEvent::strict()),
-            (false, _) => First::Passed,
-        };
-        Self { guard, scan: EventScan::default(), first, listening: None }
-    }
-
-    /// Follows bytes that go to the client.
-    fn follow(&mut self, bytes: &[u8]) {
-        let before = self.scan.events();
-        self.scan.feed(bytes);
-        for _ in before..self.scan.events() {
-            self.guard.event();
-        }
-    }
-
-    /// Whether something of our own may be put between two events now.
-    fn may_speak(&self) -> bool {
-        let holding = matches!(&self.first, First::Awaited(first) if first.holds());
-        self.scan.between_events() && !holding
-    }
-}
-
 impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// A pump whose first write begins with the head.
     pub(super) fn new(
@@ -113,7 +79,12 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         head: Outgoing,
         events: Option<Events>,
     ) -> Self {
-        Self { place, client, out: head, events, veil: None, bytes_out: 0 }
+        Self { place, client, out: head, events, veil: None, bytes_out: 0, heeds_client: true }
+    }
+
+    /// The client still sends what nobody reads any more: that it does is no sign that it left.
+    pub(super) const fn ignore_client(&mut self) {
+        self.heeds_client = false;
     }
 
     /// Bytes of the body that were sent, or were to be.
@@ -124,8 +95,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// Ends a stream that the upstream has left: with an error for each call that waits on it, where
     /// the client can't resume it and no event is torn. Whether it did.
     pub(super) async fn end_with(&mut self, errors: &[String]) -> bool {
-        let may_end = |events: &Events| events.may_speak() && !events.scan.has_ids();
-        if errors.is_empty() || !self.events.as_ref().is_some_and(may_end) {
+        if errors.is_empty() || !self.events.as_ref().is_some_and(Events::may_end) {
             return false;
         }
         for error in errors {
@@ -135,16 +105,24 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         self.flush().await
     }
 
-    /// Runs until either side ends.
-    pub(super) async fn run(&mut self, entered: &Entered<'_, '_>, sent: &mut Sent<'_>) -> Pumped {
-        let status = sent.head.status;
-        self.veil = sent.admission.injected_key().and_then(|key| Veil::over(key, status));
-        let mut decoder = BodyDecoder::new(sent.head.framing);
+    /// Runs until either side ends; `said` is what an MCP answer answers. Where the body came whole,
+    /// the upstream's connection may carry another request.
+    pub(super) async fn run(&mut self, answer: &mut Answered, said: Option<Said<'_>>) -> Pumped {
+        let pumped = self.pump(answer, said).await;
+        answer.head.persistent &= pumped == Pumped::Whole;
+        pumped
+    }
+
+    async fn pump(&mut self, answer: &mut Answered, said: Option<Said<'_>>) -> Pumped {
+        let (status, injected) =
+            (answer.head.status, said.and_then(|s| s.admission.injected_key()));
+        self.veil = injected.and_then(|key| Veil::over(key, status));
+        let mut decoder = BodyDecoder::new(answer.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
         let mut timer = None;
         loop {
-            let taken = self.take_all(&mut decoder, entered, sent);
+            let taken = self.take_all(&mut decoder, answer.upstream.buffer(), said);
             if !self.flush().await {
                 return Pumped::ClientGone;
             }
@@ -154,7 +132,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Taken::All => {}
             }
             let timer = timer.get_or_insert_with(|| Box::pin(sleep(silence)));
-            match self.wait(&mut sent.upstream, timer).await {
+            match self.wait(&mut answer.upstream, timer).await {
                 Woken::Filled => restart(timer, silence),
                 Woken::Told(event) => self.put(event.as_bytes()),
                 Woken::Silence if self.events.is_some() => {
@@ -166,7 +144,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Woken::Silence => return Pumped::UpstreamGone,
                 Woken::ClientGone => return Pumped::ClientGone,
                 Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
-                    sent.head.persistent = false;
+                    answer.head.persistent = false;
                     self.lift();
                     self.out.end();
                     return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
@@ -219,7 +197,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Err(_) => Woken::UpstreamReset,
                 Ok(_) => Woken::Filled,
             },
-            () = self.client.gone() => Woken::ClientGone,
+            () = self.client.gone(), if self.heeds_client => Woken::ClientGone,
             Some(event) = told => Woken::Told(event),
             () = timer.as_mut() => Woken::Silence,
         }
@@ -229,13 +207,13 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     fn take_all(
         &mut self,
         decoder: &mut BodyDecoder,
-        entered: &Entered<'_, '_>,
-        sent: &mut Sent<'_>,
+        at_hand: &mut BytesMut,
+        said: Option<Said<'_>>,
     ) -> Taken {
         loop {
-            match decoder.decode(sent.upstream.buffer()) {
+            match decoder.decode(at_hand) {
                 Ok(Decoded::Data(data)) => {
-                    if !self.take(data, entered, sent) {
+                    if !self.take(data, said) {
                         return Taken::Unreadable;
                     }
                 }
@@ -251,16 +229,20 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     }
 
     /// Takes one part of the body. `false` where it can't go on.
-    fn take(&mut self, mut data: Bytes, entered: &Entered<'_, '_>, sent: &Sent<'_>) -> bool {
+    fn take(&mut self, mut data: Bytes, said: Option<Said<'_>>) -> bool {
+        let Some(said) = said else {
+            self.put(&data);
+            return true;
+        };
         while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
             let (step, used) = first.feed(&data);
             let rest = data.split_off(used);
             match step {
                 Step::Hold => return true,
-                Step::Pass(bytes) => self.pass(&bytes, sent),
+                Step::Pass(bytes) => self.pass(&bytes, said),
                 Step::TooLong => return false,
-                Step::First(event) => match self.announce(&event, entered, sent) {
-                    Some(event) => self.pass(&event, sent),
+                Step::First(event) => match self.announce(&event, said) {
+                    Some(event) => self.pass(&event, said),
                     None => return false,
                 },
             }
@@ -269,24 +251,18 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 return true;
             }
         }
-        self.pass(&data, sent);
+        self.pass(&data, said);
         true
     }
 
     /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
     /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
-    fn announce(
-        &mut self,
-        event: &[u8],
-        entered: &Entered<'_, '_>,
-        sent: &Sent<'_>,
-    ) -> Option<Vec<u8>> {
+    fn announce(&mut self, event: &[u8], Said { entered, admission }: Said<'_>) -> Option<Vec<u8>> {
         let events = self.events.as_mut()?;
         events.first = First::Passed;
-        let admission = sent.admission;
         let credential = &admission.credential;
         let listening =
-            self.place.state.legacy.open(&entered.found.route.name, credential.digest)?;
+            self.place.state.legacy.open(&entered.lead.route.name, credential.digest)?;
         let keys = (credential.key.expose(), admission.upstream_key());
         let replaced = replace_data(event, |announced| {
             endpoint::public(announced, entered, keys, |query| listening.with_token(query))
@@ -308,11 +284,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     }
 
     /// Puts a part of the upstream's body into the next write.
-    fn pass(&mut self, data: &[u8], sent: &Sent<'_>) {
+    fn pass(&mut self, data: &[u8], said: Said<'_>) {
         match &mut self.veil {
             None => self.put(data),
             Some(veil) => {
-                let veiled = veil.pass(data, sent.admission.upstream_key());
+                let veiled = veil.pass(data, said.admission.upstream_key());
                 self.put(&veiled);
             }
         }

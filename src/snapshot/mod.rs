@@ -2,13 +2,15 @@
 //! sees a default, a string that still has to be parsed, or a name that still has to be found.
 
 mod listener;
+mod route;
 mod routes;
 mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use listener::{Certificate, Listener, ListenerKind, Tls};
-pub use routes::{Found, HostPattern, NoRoute, Refusals, Route, Routes, UnknownKeys};
+pub use route::{HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, WebRoute};
+pub use routes::{Lead, McpLead, NoRoute, Routes, WebLead};
 pub use upstream::{Endpoint, HostHeader, Scheme, Upstream};
 
 /// `log.format`.

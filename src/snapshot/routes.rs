@@ -1,58 +1,9 @@
+//! Where the two readings of a path meet.
+
 use std::sync::Arc;
 
-use super::Upstream;
-use crate::{
-    policy::{NetList, Quota},
-    types::{Denial, Malformation, Name, Path, Segment, Template},
-};
-
-/// Where requests for some hosts and paths go, and what holds for them.
-pub struct Route {
-    /// Its name: label and log field.
-    pub name: Name,
-    /// The hosts it is for; empty means any.
-    pub hosts: Vec<HostPattern>,
-    /// The paths it is for.
-    pub paths: Vec<Template>,
-    /// Where it leads.
-    pub upstream: Arc<Upstream>,
-    /// What happens to keys that no consumer has.
-    pub unknown_keys: UnknownKeys,
-    /// From where it may be used.
-    pub nets: NetList,
-    /// Browser origins beside the route's own, lower-case: `https://inspector.example.com`.
-    pub origins: Vec<Box<str>>,
-    /// The rate of one key; `None` means no limit.
-    pub quota: Option<Quota>,
-    /// Open streams of one key.
-    pub max_streams: u32,
-    /// The largest body, in bytes.
-    pub max_body: usize,
-    /// How a refused call is told.
-    pub refusals: Refusals,
-}
-
-/// A host that a route is for: lower-case, without a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPattern(pub Box<str>);
-
-/// `unknown_keys`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownKeys {
-    /// 401.
-    Refuse,
-    /// The upstream judges them.
-    Forward,
-}
-
-/// `refusals`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusals {
-    /// 200 with a JSON-RPC error, which every client survives.
-    InBand,
-    /// The HTTP status.
-    Http,
-}
+use super::route::{HostPattern, McpRoute, Route, RouteKind, WebRoute};
+use crate::types::{Denial, Malformation, Path, Segment, Template, WebPath};
 
 /// Every route, asked most specific first: a named host before any host, then the longer template.
 #[derive(Default)]
@@ -74,20 +25,67 @@ impl Entry {
     }
 }
 
-/// A route found for a request.
-pub struct Found<'r, 'a> {
+/// Where a request leads.
+pub enum Lead<'r, 'a> {
+    /// To an `mcp` route.
+    Mcp(McpLead<'r, 'a>),
+    /// To a `web` route.
+    Web(WebLead<'r, 'a>),
+}
+
+impl<'r> Lead<'r, '_> {
+    /// The route.
+    pub const fn route(&self) -> &'r Arc<Route> {
+        match self {
+            Self::Mcp(lead) => lead.route,
+            Self::Web(lead) => lead.route,
+        }
+    }
+}
+
+/// A path on an `mcp` route.
+pub struct McpLead<'r, 'a> {
     /// The route.
     pub route: &'r Arc<Route>,
+    /// What holds there.
+    pub rules: &'r McpRoute,
     /// The template that the path lies under.
     pub template: &'r Template,
+    /// The path.
+    pub path: Path<'a>,
     /// The segment at `{key}`.
     pub key: Option<Segment<'a>>,
     /// The segments behind the template: plain.
     pub rest: Vec<Segment<'a>>,
 }
 
+/// A path on a `web` route.
+pub struct WebLead<'r, 'a> {
+    /// The route.
+    pub route: &'r Arc<Route>,
+    /// What holds there.
+    pub rules: &'r WebRoute,
+    /// The path.
+    pub path: WebPath<'a>,
+}
+
 /// Why no route was found.
 pub type NoRoute = Denial;
+
+/// How a path lies under an `mcp` route.
+struct Under<'r, 'a> {
+    entry: &'r Entry,
+    rules: &'r McpRoute,
+    key: Option<Segment<'a>>,
+    rest: Vec<Segment<'a>>,
+}
+
+impl<'r, 'a> Under<'r, 'a> {
+    fn with(self, path: Path<'a>) -> McpLead<'r, 'a> {
+        let Self { entry, rules, key, rest } = self;
+        McpLead { route: &entry.route, rules, template: &entry.template, path, key, rest }
+    }
+}
 
 impl Routes {
     /// Orders the routes.
@@ -108,35 +106,81 @@ impl Routes {
         Self { entries, routes }
     }
 
-    /// The route of a host (lower-case, without port) and a path.
+    /// The route of a host (lower-case, without port) and a target.
+    ///
+    /// The two kinds read a path in two ways, and they meet here: what an `mcp` route would see in
+    /// any spelling is never led to a `web` route, where nobody asks for a key.
     ///
     /// # Errors
     /// `Host` where no route is for the host, `NoRoute` where none of the host's is for the path,
-    /// `Malformed` where the path would lead to one but isn't plain outside `{key}`.
-    pub fn find<'r, 'a>(&'r self, host: &str, path: &Path<'a>) -> Result<Found<'r, 'a>, NoRoute> {
-        let mut host_known = false;
-        for entry in &self.entries {
-            if !entry.is_for(host) {
-                continue;
-            }
-            host_known = true;
-            let Some(matched) = entry.template.matches(path) else { continue };
-            if !matched.rest_is_plain() {
-                return Err(Denial::Malformed(Malformation::Path));
-            }
-            return Ok(Found {
-                route: &entry.route,
-                template: &entry.template,
-                key: matched.key,
-                rest: matched.rest.to_vec(),
-            });
+    /// `Malformed` where the path can be read in two ways that lead to two places.
+    pub fn find<'r, 'a>(&'r self, host: &str, target: &'a str) -> Result<Lead<'r, 'a>, NoRoute> {
+        let plain = match Path::read(target) {
+            Ok(path) => match self.find_mcp(host, &path) {
+                Some(found) => return found.map(|under| Lead::Mcp(under.with(path))),
+                None => Ok(path.is_plain()),
+            },
+            Err(what) => Err(Denial::Malformed(what)),
+        };
+        if let Some(found) = self.find_web(host, target, plain == Ok(true)) {
+            return found.map(Lead::Web);
         }
-        Err(if host_known { Denial::NoRoute } else { Denial::Host })
+        plain?;
+        let known = self.entries.iter().any(|entry| entry.is_for(host));
+        Err(if known { Denial::NoRoute } else { Denial::Host })
     }
 
-    /// Whether some route is for the host (lower-case, without port).
-    pub fn serve(&self, host: &str) -> bool {
-        self.entries.iter().any(|entry| entry.is_for(host))
+    /// Where a path lies under an `mcp` route; `None` where a `web` route is more specific.
+    fn find_mcp<'r, 'a>(
+        &'r self,
+        host: &str,
+        path: &Path<'a>,
+    ) -> Option<Result<Under<'r, 'a>, NoRoute>> {
+        let mut entries = self.entries.iter().filter(|entry| entry.is_for(host));
+        let (entry, matched) =
+            entries.find_map(|entry| Some((entry, entry.template.matches(path)?)))?;
+        let RouteKind::Mcp(rules) = &entry.route.kind else { return None };
+        if !matched.rest_is_plain() {
+            return Some(Err(Denial::Malformed(Malformation::Path)));
+        }
+        let (key, rest) = (matched.key, matched.rest.to_vec());
+        Some(Ok(Under { entry, rules, key, rest }))
+    }
+
+    /// The `web` route of a target; `None` where none of the host's is for it.
+    fn find_web<'r, 'a>(
+        &'r self,
+        host: &str,
+        target: &'a str,
+        spelled_plainly: bool,
+    ) -> Option<Result<WebLead<'r, 'a>, NoRoute>> {
+        let webs =
+            || self.entries.iter().filter(|entry| entry.is_for(host) && entry.route.is_web());
+        webs().next()?;
+        let path = match WebPath::read(target) {
+            Ok(path) => path,
+            Err(what) => return Some(Err(Denial::Malformed(what))),
+        };
+        // Of any host: which of them the upstream would take it for isn't ours to know.
+        let touched = |entry: &Entry| !entry.route.is_web() && path.touches(&entry.template);
+        let ambiguous = !spelled_plainly && self.entries.iter().any(touched);
+        // The first that some reading leads to; the others have to lead there too.
+        let entry = webs().find(|entry| path.touches(&entry.template))?;
+        if ambiguous || !path.is_under(&entry.template) {
+            return Some(Err(Denial::Malformed(Malformation::Path)));
+        }
+        let RouteKind::Web(rules) = &entry.route.kind else { return None };
+        Some(Ok(WebLead { route: &entry.route, rules, path }))
+    }
+
+    /// Whether some `mcp` route is for the host (lower-case, without port).
+    pub fn serve_mcp(&self, host: &str) -> bool {
+        self.entries.iter().any(|entry| entry.is_for(host) && !entry.route.is_web())
+    }
+
+    /// Whether a path is one of an `mcp` route, of any host, in any spelling.
+    pub fn touch_mcp(&self, path: &WebPath<'_>) -> bool {
+        self.entries.iter().any(|entry| !entry.route.is_web() && path.touches(&entry.template))
     }
 
     /// Every route, in the order of the file.

@@ -10,8 +10,6 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// Fixed segments taken off the front of the public path: `["api"]`.
     pub strip_prefix: Vec<Box<str>>,
-    /// What `Host` says upstream.
-    pub host_header: HostHeader,
     /// For `https` endpoints: how to connect, ready made.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -38,12 +36,12 @@ pub enum Scheme {
     Https,
 }
 
-/// `host_header`.
+/// What `Host` says upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostHeader {
-    /// The endpoint's authority: the default on `mcp` routes.
+    /// The endpoint's authority: the default on `mcp` routes, whose servers check it.
     Endpoint,
-    /// What the client sent.
+    /// What the client sent: the default on `web` routes, whose pages link to it.
     Client,
     /// A fixed text.
     Fixed(Box<str>),

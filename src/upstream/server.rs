@@ -1,4 +1,9 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time};
@@ -7,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use super::{names::Names, pool::Pool, race::race};
 use crate::{
     snapshot::Upstream,
+    types::Name,
     wire::{Connection, Socket, Transport},
 };
 
@@ -19,6 +25,7 @@ pub struct Server {
     pub upstream: Arc<Upstream>,
     names: Arc<Names>,
     pool: Pool,
+    warned: Arc<Once>,
 }
 
 /// No connection could be made. Nothing of the request left the gateway.
@@ -29,7 +36,12 @@ impl Server {
     /// A server with no connections yet. Asks nobody anything.
     pub fn new(upstream: Arc<Upstream>) -> Self {
         let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
-        Self { upstream, names: Arc::new(names), pool: Pool::default() }
+        Self {
+            upstream,
+            names: Arc::new(names),
+            pool: Pool::default(),
+            warned: Arc::new(Once::new()),
+        }
     }
 
     /// The same server with connections of its own, for a worker's own runtime.
@@ -38,6 +50,7 @@ impl Server {
             upstream: Arc::clone(&self.upstream),
             names: Arc::clone(&self.names),
             pool: Pool::default(),
+            warned: Arc::clone(&self.warned),
         }
     }
 
@@ -65,6 +78,11 @@ impl Server {
     /// that both sides keep open.
     pub fn keep(&self, connection: Connection<Transport>) {
         self.pool.keep(connection);
+    }
+
+    /// Warns of how the server is set up: once in the life of the process, whoever sees it.
+    pub fn warn_once(&self, warn: impl FnOnce(&Name)) {
+        self.warned.call_once(|| warn(&self.upstream.name));
     }
 
     /// Asks for the server's addresses again and again. Ends only when dropped.
@@ -106,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        snapshot::{Endpoint, HostHeader, Scheme},
+        snapshot::{Endpoint, Scheme},
         types::Name,
     };
 
@@ -120,7 +138,6 @@ mod tests {
                 authority: host.into(),
             },
             strip_prefix: Vec::new(),
-            host_header: HostHeader::Endpoint,
             tls: None,
         }))
     }

@@ -72,6 +72,10 @@ impl<S> Connection<S> {
     pub const fn stream(&self) -> &S {
         &self.stream
     }
+
+    pub(super) const fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {

@@ -16,6 +16,7 @@ mod host;
 mod names;
 mod receive;
 mod transport;
+mod tunnel;
 mod within;
 
 pub use answer::{Coding, Outgoing};
@@ -24,11 +25,12 @@ pub use connection::{Connection, Written};
 pub use fields::Fields;
 pub use h1::{
     BodyDecoder, Decoded, HeadScan, LAST_CHUNK, end_head, read_request_head, read_response_head,
-    write_chunk, write_content_length, write_field, write_request_line,
+    write_chunk, write_chunk_head, write_content_length, write_field, write_request_line,
 };
 pub use h2::{Http2, NextStream, Stream};
 pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Upgrade, Version};
 pub use host::Host;
 pub use receive::{HeadTimeouts, NextHead, Pace, next_request_head, read_body};
 pub use transport::{Socket, Transport};
+pub use tunnel::tunnel;
 pub use within::within;

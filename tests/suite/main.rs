@@ -33,3 +33,4 @@ mod process;
 mod records;
 mod timeouts;
 mod tls;
+mod web;

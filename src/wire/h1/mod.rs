@@ -22,7 +22,8 @@ pub use request::read_request_head;
 pub use response::read_response_head;
 pub use scan::HeadScan;
 pub use write::{
-    LAST_CHUNK, end_head, write_chunk, write_content_length, write_field, write_request_line,
+    LAST_CHUNK, end_head, write_chunk, write_chunk_head, write_content_length, write_field,
+    write_request_line,
 };
 pub(super) use write::{field_value, write_status_line};
 

@@ -68,11 +68,17 @@ pub fn end_head(out: &mut impl BufMut) {
 /// Writes one chunk. No data writes nothing: an empty chunk would end the body.
 pub fn write_chunk(out: &mut impl BufMut, data: &[u8]) {
     if !data.is_empty() {
-        // A growing buffer takes all that is written to it.
-        let _ = write!((&mut *out).writer(), "{:x}\r\n", data.len());
+        write_chunk_head(out, data.len());
         out.put_slice(data);
         out.put_slice(b"\r\n");
     }
+}
+
+/// Writes the size line of a chunk of `len` bytes, for a caller that writes the data, and the
+/// CR LF behind it, without a copy.
+pub fn write_chunk_head(out: &mut impl BufMut, len: usize) {
+    // A growing buffer takes all that is written to it.
+    let _ = write!(out.writer(), "{len:x}\r\n");
 }
 
 #[cfg(test)]

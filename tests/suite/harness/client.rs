@@ -55,6 +55,13 @@ impl Client {
         assert_eq!(self.one_head().await.status, 100);
     }
 
+    /// The head of a switch to another protocol; what follows isn't HTTP.
+    pub(crate) async fn one_switch(&mut self) -> Answer {
+        let head = self.one_head().await;
+        assert_eq!(head.status, 101, "{head:?}");
+        head
+    }
+
     /// The answer to a HEAD: it has no body, whatever its fields say.
     pub(crate) async fn answer_to_head(&mut self) -> Answer {
         self.head().await
@@ -132,7 +139,7 @@ impl Client {
     }
 
     /// Exactly so many bytes.
-    pub(super) async fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+    pub(crate) async fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < count {
             if !self.fill().await {
                 return None;

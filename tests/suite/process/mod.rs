@@ -160,3 +160,39 @@ fn the_host_below_is_silent_of_itself_unless_it_is_asked() {
         assert!(out.contains("\"event\":\"listening\""), "{out}");
     }
 }
+
+/// A site that shows a session in each answer, as Postiz does with NOT_SECURED.
+fn insecure_site() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let mut socket = socket;
+            let _ = socket.read(&mut [0; 4096]);
+            let answer = "HTTP/1.1 200 OK\r\nauth: jwt\r\ncontent-length: 0\r\n\r\n";
+            let _ = socket.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_site_that_shows_sessions_is_warned_of_once() {
+    let site = insecure_site();
+    let config = |at: &str| {
+        format!(
+            "{}[upstreams.site]\nendpoints = [\"http://{site}\"]\n\
+             [[routes]]\nname = \"site\"\nkind = \"web\"\nupstream = \"site\"\npaths = [\"/\"]\n",
+            config(at, "127.0.0.1:1")
+        )
+    };
+    let process = Process::start_with(TempDir::new().unwrap(), config, |_| {});
+    for _ in 0..3 {
+        let answer = process.send(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n");
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", answer.escape_ascii());
+    }
+    let (out, _) = process.end();
+    let out = String::from_utf8(out).unwrap();
+    let warnings = out.lines().filter(|line| line.contains("NOT_SECURED"));
+    assert_eq!(warnings.count(), 1, "{out}");
+}

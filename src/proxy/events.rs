@@ -1,0 +1,58 @@
+//! What the pump follows of an event stream: where one event ends and the next begins, and what the
+//! first one of a legacy stream announces.
+
+use super::legacy::Listening;
+use crate::{
+    mcp::{EventScan, FirstEvent},
+    observe::StreamGuard,
+};
+
+/// What is followed of an event stream.
+pub(super) struct Events {
+    guard: StreamGuard,
+    scan: EventScan,
+    pub(super) first: First,
+    pub(super) listening: Option<Listening>,
+}
+
+/// Where a stream is that could be one of the legacy transport.
+pub(super) enum First {
+    /// Its first event is still to come.
+    Awaited(FirstEvent),
+    /// It has come, or isn't waited for.
+    Passed,
+}
+
+impl Events {
+    /// An event stream that was just opened; `could_be_legacy` where it answers a GET.
+    /// Where a key was injected, no event is let through before it is known whole.
+    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool, injected: bool) -> Self {
+        let first = match (could_be_legacy, injected) {
+            (true, false) => First::Awaited(FirstEvent::default()),
+            (true, true) => First::Awaited(FirstEvent::strict()),
+            (false, _) => First::Passed,
+        };
+        Self { guard, scan: EventScan::default(), first, listening: None }
+    }
+
+    /// Follows bytes that go to the client.
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
+        let before = self.scan.events();
+        self.scan.feed(bytes);
+        for _ in before..self.scan.events() {
+            self.guard.event();
+        }
+    }
+
+    /// Whether something of our own may be put between two events now.
+    pub(super) fn may_speak(&self) -> bool {
+        let holding = matches!(&self.first, First::Awaited(first) if first.holds());
+        self.scan.between_events() && !holding
+    }
+
+    /// Whether an error may be put behind the last event: none is torn, and no client will resume
+    /// the stream.
+    pub(super) fn may_end(&self) -> bool {
+        self.may_speak() && !self.scan.has_ids()
+    }
+}

@@ -1,0 +1,53 @@
+//! An exchange on a `web` route: a page, an upload of any size, a download, a WebSocket. Its bodies
+//! pass in both directions as they come, and none is held.
+
+mod compose;
+mod relay;
+mod tunnel;
+mod upload;
+
+use std::{sync::Arc, time::Instant};
+
+use http::StatusCode;
+
+use super::{
+    admit,
+    forward::Answered,
+    place::{End, Known, Next, Place, Stopped, WebEntered},
+};
+use crate::{
+    types::Denial,
+    wire::{Client, RequestHead},
+};
+
+/// Answers one request.
+pub(super) async fn answer(
+    place: &mut Place<'_>,
+    client: &mut Client<'_>,
+    (head, entered): (&RequestHead, &WebEntered<'_, '_>),
+    known: &mut Known,
+) -> Result<End, Stopped> {
+    let visit = admit::visit(place, head, entered)?;
+    let upstream = &entered.lead.route.upstream;
+    known.upstream = Some(upstream.name.clone());
+    let server = place.state.servers.get(&upstream.name).ok_or(Denial::UpstreamDown)?;
+    let composed = compose::head(head, entered, &visit, &place.snapshot.routes);
+    let started = Instant::now();
+    let asked = upload::Asked { place, server, head, visit: &visit };
+    let (upstream, answered) = asked.send(&visit.permit, client, &composed, known).await?;
+    let at = Instant::now();
+    place.state.metrics.upstream_answered(&server.upstream.name, at - started);
+    let mut answer = Answered { server: Arc::clone(server), upstream, head: answered, at };
+    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(tunnel::run(place, client, (head, entered), &mut answer, known).await);
+    }
+    let mut end = relay::relay(place, client, (head, entered), &mut answer, known).await;
+    if end.next == Next::Keep || !known.in_step {
+        // What the client still sends of its body is read away, so that it can read the answer.
+        // Behind an offer to switch that wasn't taken, nobody knows what its bytes would be.
+        let out_of_step = !known.in_step || head.upgrade.is_some();
+        end.next = if out_of_step && end.next != Next::Reset { Next::Linger } else { end.next };
+    }
+    answer.settle();
+    Ok(end)
+}

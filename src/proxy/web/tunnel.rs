@@ -1,0 +1,56 @@
+//! A connection that both sides agreed to switch: from here on its bytes are theirs.
+
+use super::{
+    super::{
+        forward::Answered,
+        place::{End, Known, Next, Place, WebEntered},
+        record, respond,
+    },
+    relay::write_fields,
+};
+use crate::{
+    observe::Outcome,
+    wire::{Client, RequestHead, tunnel},
+};
+
+/// Tells the client of the switch, and brings bytes both ways until either side is gone. What the
+/// client sent behind its offer goes on only now.
+pub(super) async fn run(
+    place: &mut Place<'_>,
+    client: &mut Client<'_>,
+    (head, entered): (&RequestHead, &WebEntered<'_, '_>),
+    answer: &mut Answered,
+    known: &Known,
+) -> End {
+    let status = answer.head.status.as_u16();
+    let stall = place.snapshot.timeouts.write_stall;
+    let mut out = client.answer(answer.head.status);
+    write_fields(&mut out, (head, entered), answer);
+    respond::write_site_fields(&mut out, place.door.kind, &answer.head.fields);
+    out.end_switch("websocket");
+    let told = client.send(&mut out, stall).await;
+    // Neither end is any more what a pool or a next request could use.
+    answer.head.persistent = false;
+    let (Client::Http1(connection), Ok(())) = (client, told) else { return End::gone() };
+    record::stream_opened(place, known, status, connection.used() - place.begins);
+    let mut bytes_out = 0;
+    let ended = tokio::select! {
+        ended = tunnel(connection, &mut answer.upstream, stall, &mut bytes_out) => ended,
+        () = place.draining.cut() => {
+            return end(status, known, answer, (Outcome::Cut, bytes_out));
+        }
+    };
+    let outcome = if ended.is_ok() { Outcome::Answered } else { Outcome::ClientGone };
+    end(status, known, answer, (outcome, bytes_out))
+}
+
+fn end(status: u16, known: &Known, answer: &Answered, (outcome, bytes_out): (Outcome, u64)) -> End {
+    End {
+        status: Some(status),
+        outcome,
+        reason: None,
+        first_byte: Some(answer.at - known.started),
+        bytes_out,
+        next: Next::Close,
+    }
+}

@@ -1,0 +1,266 @@
+//! The reading of a path on a `web` route, where ordinary percent-encoding is fine: the raw path
+//! goes on as it came, and every way in which a server could read it has to lead to one place.
+
+use std::borrow::Cow;
+
+use super::{Template, hex_pair};
+use crate::types::Malformation;
+
+/// How many times a path may be encoded over. Pages encode once, and now and then a text that was.
+const MAX_READINGS: usize = 4;
+
+/// A path that was read in every way in which servers read one. It may hold a key, so it can't be
+/// shown.
+pub struct WebPath<'a> {
+    raw: &'a str,
+    query: Option<&'a str>,
+    /// Undecoded, decoded, decoded again; each in lower case, its slashes merged, `;` and what
+    /// follows it taken off each segment.
+    readings: Vec<Cow<'a, [u8]>>,
+}
+
+impl<'a> WebPath<'a> {
+    /// Reads a target in origin form: visible ASCII without `#`.
+    ///
+    /// # Errors
+    /// Dot segments in any spelling, `\`, control characters and broken triplets: browsers send
+    /// none of them, and servers part ways on them.
+    pub fn read(target: &'a str) -> Result<Self, Malformation> {
+        let (raw, query) = match target.split_once('?') {
+            Some((raw, query)) => (raw, Some(query)),
+            None => (target, None),
+        };
+        if !raw.starts_with('/') {
+            return Err(Malformation::Target);
+        }
+        let mut spelled = Cow::Borrowed(raw.as_bytes());
+        let mut readings = Vec::with_capacity(1);
+        loop {
+            let triplets = check(&spelled)?;
+            readings.push(normal(&spelled)?);
+            if !triplets {
+                return Ok(Self { raw, query, readings });
+            }
+            if readings.len() == MAX_READINGS {
+                return Err(Malformation::Path);
+            }
+            let decoded = decode(&spelled, readings.len() == 1)?;
+            if decoded == *spelled {
+                return Ok(Self { raw, query, readings });
+            }
+            spelled = Cow::Owned(decoded);
+        }
+    }
+
+    /// The path as it came, without the query.
+    pub const fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// What follows the `?`, as it came.
+    pub const fn query(&self) -> Option<&'a str> {
+        self.query
+    }
+
+    /// The segments as they came, the first one behind the first slash.
+    pub fn segments(&self) -> impl Iterator<Item = &'a str> {
+        self.raw.split('/').skip(1)
+    }
+
+    /// The segments of the last reading: lower-case, as the most thorough of servers sees them.
+    pub fn resolved(&self) -> impl Iterator<Item = &[u8]> {
+        let last = self.readings.last().map_or(&[][..], |reading| reading);
+        last.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty())
+    }
+
+    /// Whether some reading of it lies under the template.
+    pub fn touches(&self, template: &Template) -> bool {
+        self.readings.iter().any(|reading| lies_under(reading, template))
+    }
+
+    /// Whether every reading of it lies under the template, and the raw path too, spelled plainly.
+    pub fn is_under(&self, template: &Template) -> bool {
+        let mut raw = self.segments();
+        let plainly = template.parts().all(|part| match (part, raw.next()) {
+            (Some(fixed), Some(segment)) => segment.eq_ignore_ascii_case(fixed),
+            _ => false,
+        });
+        plainly && self.readings.iter().all(|reading| lies_under(reading, template))
+    }
+}
+
+fn lies_under(reading: &[u8], template: &Template) -> bool {
+    let mut segments = reading.split(|byte| *byte == b'/').skip(1).filter(|s| !s.is_empty());
+    template.parts().all(|part| match (part, segments.next()) {
+        (Some(fixed), Some(segment)) => segment.eq_ignore_ascii_case(fixed.as_bytes()),
+        (None, Some(_)) => true,
+        (_, None) => false,
+    })
+}
+
+/// Holds one spelling to the bytes that are read alike everywhere. Whether there are triplets.
+fn check(spelled: &[u8]) -> Result<bool, Malformation> {
+    let foreign = |byte: &u8| matches!(byte, b'\\' | 0..=0x1f | 0x7f);
+    if spelled.iter().any(foreign) {
+        return Err(Malformation::Path);
+    }
+    Ok(spelled.contains(&b'%'))
+}
+
+/// In lower case, slashes merged, parameters taken off.
+fn normal<'a>(spelled: &Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>, Malformation> {
+    let mut plain = true;
+    for segment in spelled.split(|byte| *byte == b'/').skip(1) {
+        let name = without_parameters(segment);
+        if matches!(name, b"." | b"..") {
+            return Err(Malformation::Path);
+        }
+        plain &= name.len() == segment.len() && !segment.iter().any(u8::is_ascii_uppercase);
+    }
+    let merged = !spelled.windows(2).any(|pair| pair == b"//");
+    if plain && merged {
+        return Ok(spelled.clone());
+    }
+    let mut out = Vec::with_capacity(spelled.len());
+    for segment in spelled.split(|byte| *byte == b'/').skip(1) {
+        let name = without_parameters(segment);
+        if !name.is_empty() {
+            out.push(b'/');
+            out.extend(name.iter().map(u8::to_ascii_lowercase));
+        }
+    }
+    Ok(Cow::Owned(out))
+}
+
+/// Tomcat and its like end a segment at `;` (CVE-2026-73551).
+fn without_parameters(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
+}
+
+/// Decodes each triplet once. On the wire every percent sign begins one; what was decoded may hold
+/// percent signs of its own.
+fn decode(spelled: &[u8], on_the_wire: bool) -> Result<Vec<u8>, Malformation> {
+    let mut decoded = Vec::with_capacity(spelled.len());
+    let mut rest = spelled;
+    while let Some((byte, after)) = rest.split_first() {
+        let pair = || hex_pair(after.first().copied(), after.get(1).copied());
+        match (byte, pair()) {
+            (b'%', Some(value)) => {
+                decoded.push(value);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'%', None) if on_the_wire => return Err(Malformation::Path),
+            _ => {
+                decoded.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn touches(template: &str, target: &str) -> bool {
+        WebPath::read(target).unwrap().touches(&Template::parse(template).unwrap())
+    }
+
+    #[test]
+    fn ordinary_paths_are_read() {
+        for target in [
+            "/",
+            "/_next/static/chunks/app/(app)/%5Bslug%5D/page-1.js?v=[1]{2}|3",
+            "/uploads/2026/a%20b%2Fc.png",
+            "/caf%C3%A9//x;v=1",
+            "/a%2520b",
+            "/100%25",
+        ] {
+            assert!(WebPath::read(target).is_ok(), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_servers_resolve_in_different_ways_is_refused() {
+        for target in [
+            "a",
+            "*",
+            "/a/../b",
+            "/a/..",
+            "/./a",
+            "/%2e%2e/a",
+            "/a/.%2E/b",
+            "/..;x=1/a",
+            "/a\\b",
+            "/a%5cb",
+            "/%00",
+            "/a%0a",
+            "/%zz",
+            "/%2",
+            "/%252e%252e/a",
+            "/%25252525252525",
+        ] {
+            assert!(WebPath::read(target).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_of_a_path_escapes_its_template() {
+        for target in [
+            "/api/mcp/k",
+            "/API/Mcp/k",
+            "/%61pi/mcp/k",
+            "/api/%6dcp/k",
+            "//api//mcp//k",
+            "/api;a/mcp;b/k",
+            "/api%2fmcp%2Fk",
+            "/%2561pi/mcp/k",
+            "/api/m%63p;%2f/k",
+        ] {
+            assert!(touches("/api/mcp/{key}", target), "{target}");
+        }
+        for target in ["/api/mcp", "/api/mcpx/k", "/x/api/mcp/k", "/apimcp/k"] {
+            assert!(!touches("/api/mcp/{key}", target), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_under_a_template_only_if_every_reader_sees_it_there() {
+        let is_under = |template: &str, target: &str| {
+            WebPath::read(target).unwrap().is_under(&Template::parse(template).unwrap())
+        };
+        assert!(is_under("/files", "/files/a%20b//c;d") && is_under("/files", "/FILES"));
+        assert!(is_under("/", "/anything%2Fat/all") && is_under("/", "/"));
+        for target in ["/%66iles/a", "//files/a", "/files;x/a", "/a/files"] {
+            assert!(!is_under("/files", target), "{target}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        /// A server that decodes, merges and lowers as often as it likes never gets to a template
+        /// that the path was not seen to touch.
+        #[test]
+        fn every_reading_of_a_server_is_one_that_was_judged(
+            path in "/([aM/;.]|%4d|%2f|%25|%32|%66|%61|%3b){0,12}",
+            decodings in 0..4_usize,
+        ) {
+            let template = Template::parse("/a/m").unwrap();
+            let Ok(read) = WebPath::read(&path) else { return Ok(()) };
+            let mut seen = path.clone().into_bytes();
+            for _ in 0..decodings {
+                seen = decode(&seen, false).unwrap();
+            }
+            let Ok(text) = String::from_utf8(seen) else { return Ok(()) };
+            let text = text.to_ascii_lowercase();
+            let segments = text.split('/').map(|s| s.split(';').next().unwrap());
+            let segments: Vec<_> = segments.filter(|s| !s.is_empty()).collect();
+            if segments.first() == Some(&"a") && segments.get(1) == Some(&"m") {
+                prop_assert!(read.touches(&template), "{path}");
+            }
+        }
+    }
+}
