@@ -54,15 +54,17 @@ build-tools:
 	$(call install,command -v cmake,cmake)
 	$(call install,command -v cc,build-essential)
 
-# promtool comes with prometheus. A fresh Debian has python3 without what makes a venv. The clients'
-# own script installs the official MCP clients, where their lists have changed.
+# promtool comes with prometheus, systemd-analyze with systemd. A fresh Debian has python3 without what
+# makes a venv. The scripts install the official MCP clients, and what judges the Dockerfile, where
+# their lists have changed.
 test-tools: build-tools
 	$(call install,command -v curl,curl)
 	$(call install,command -v nginx,nginx,nginx)
 	$(call install,command -v promtool,prometheus,prometheus prometheus-node-exporter)
+	$(call install,command -v systemd-analyze,systemd)
 	$(call install,command -v npm,nodejs npm)
 	$(call install,python3 -c 'import ensurepip',python3-venv)
-	@for script in $(wildcard tests/clients/install.sh); do sh "$$script"; done
+	@for script in $(wildcard tests/*/install.sh); do sh "$$script"; done
 
 bench-tools: build-tools
 	$(call install,command -v nginx,nginx,nginx)
