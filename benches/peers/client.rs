@@ -73,7 +73,7 @@ impl Trust {
     }
 }
 
-/// The group that all three proxies have.
+/// The group that all proxies have.
 pub(crate) const CLASSIC: &dyn SupportedKxGroup = aws_lc_rs::kx_group::X25519;
 /// The group that only a new library has.
 pub(crate) const POST_QUANTUM: &dyn SupportedKxGroup = aws_lc_rs::kx_group::X25519MLKEM768;

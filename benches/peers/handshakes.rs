@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     BLOCKS, Ground, Outcome,
     client::{CLASSIC, POST_QUANTUM, Trust, connect},
+    measure::Measure,
     proxies::{Kind, Proxy},
     report::Report,
 };
@@ -28,11 +29,11 @@ pub(crate) async fn measure(ground: &Ground, report: &mut Report) -> Outcome<()>
     for _ in 0..BLOCKS {
         for proxy in &proxies {
             let time = run(proxy, &ground.trust, CLASSIC).await?;
-            report.add("processor time of a full handshake, X25519, µs", proxy.kind, time);
-            // The distributions' OpenSSL doesn't have the group.
-            if proxy.kind == Kind::Portcullis {
+            report.add(Measure::Handshake, proxy.kind, time);
+            // The distributions' OpenSSL, which the others have, doesn't know the group.
+            if matches!(proxy.kind, Kind::Portcullis | Kind::Envoy) {
                 let time = run(proxy, &ground.trust, POST_QUANTUM).await?;
-                report.add("the same, X25519MLKEM768, µs", proxy.kind, time);
+                report.add(Measure::PostQuantumHandshake, proxy.kind, time);
             }
         }
     }

@@ -1,8 +1,9 @@
-//! Portcullis beside nginx and HAProxy, doing the same work on one machine in one run: TLS, access
+//! Portcullis beside nginx, HAProxy and Envoy, doing the same work on one machine in one run: TLS, access
 //! log, a limit per key, an address list, the prefix taken off the path, nothing buffered.
 //!
-//! `cargo bench --bench peers` measures all; after `--`, `calls`, `idle`, `events` and `handshakes`
-//! choose parts, `portcullis`, `nginx` and `haproxy` choose proxies. Absolute numbers mean nothing beyond the machine and the run; ratios do.
+//! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle` and `events`
+//! choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
+//! nothing beyond the machine and the run; ratios do.
 //! Every number is the median of blocks that are interleaved, so that a slow minute hits all alike.
 //! Processor time is that of the proxy's processes, from `/proc/PID/stat`. Answers are checked, and
 //! the server's count has to agree with the clients'.
@@ -10,6 +11,7 @@
 mod calls;
 mod client;
 mod handshakes;
+mod measure;
 mod process;
 mod proxies;
 mod report;
@@ -59,11 +61,13 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let words: Vec<String> = env::args().skip(1).collect();
     let begin = Instant::now();
+    let kinds = chosen(&words, Kind::ALL.map(|kind| (kind.name(), kind)));
+    // Before anything is measured: it also finds out what isn't installed.
+    let versions = Kind::versions(&kinds)?;
     let folder = tempfile::tempdir()?;
     let mut report = Report::default();
     runtime.block_on(async {
         let trust = Trust::write_to(folder.path())?;
-        let kinds = chosen(&words, Kind::ALL.map(|kind| (kind.program_name(), kind)));
         let ground = Ground { server: Server::start().await?, trust, kinds };
         for part in chosen(&words, Part::ALL) {
             match part {
@@ -75,13 +79,15 @@ fn main() -> Outcome<()> {
         }
         Outcome::Ok(())
     })?;
-    report.print(&Kind::versions()?, begin.elapsed());
+    report.print(&versions, begin.elapsed());
     Ok(())
 }
 
 /// Those of `all` that are named in `words`, or all where none is.
 fn chosen<T: Copy, const N: usize>(words: &[String], all: [(&str, T); N]) -> Vec<T> {
-    let named = |(name, what): &(&str, T)| words.iter().any(|word| word == name).then_some(*what);
+    let named = |(name, what): &(&str, T)| {
+        words.iter().any(|word| word.eq_ignore_ascii_case(name)).then_some(*what)
+    };
     let some: Vec<T> = all.iter().filter_map(named).collect();
     if some.is_empty() { all.map(|(_, what)| what).to_vec() } else { some }
 }

@@ -1,10 +1,11 @@
-//! The table at the end.
+//! Every block's number on standard error as it comes, and the table on standard output at the end.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+#![expect(clippy::print_stderr, reason = "whoever waits for the table sees what is going on")]
 
 use std::time::Duration;
 
-use crate::proxies::Kind;
+use crate::{BLOCKS, measure::Measure, proxies::Kind};
 
 /// Rows in the order in which they were measured.
 #[derive(Default)]
@@ -14,15 +15,15 @@ pub(crate) struct Report {
 }
 
 struct Row {
-    what: &'static str,
+    what: Measure,
     /// One sample a block.
     samples: Vec<(Kind, f64)>,
 }
 
 impl Report {
-    /// One more block's number for a row; says it at once, for whoever watches.
-    pub(crate) fn add(&mut self, what: &'static str, kind: Kind, sample: f64) {
-        println!("{what}: {} {sample:.1}", kind.name());
+    /// One more block's number for a row.
+    pub(crate) fn add(&mut self, what: Measure, kind: Kind, sample: f64) {
+        eprintln!("{}: {} {}", what.name(), kind.name(), number(Some(sample)));
         match self.rows.iter_mut().find(|row| row.what == what) {
             Some(row) => row.samples.push((kind, sample)),
             None => self.rows.push(Row { what, samples: vec![(kind, sample)] }),
@@ -31,36 +32,48 @@ impl Report {
 
     /// Something to know that isn't a proxy's number.
     pub(crate) fn say(&mut self, what: &str) {
-        println!("{what}");
+        eprintln!("{what}");
         self.notes.push(what.to_owned());
     }
 
-    /// The medians, and the ratios to the peers.
+    /// The medians, the ratios to the peers, and what those are to be.
     pub(crate) fn print(&self, versions: &str, took: Duration) {
-        println!("\n{versions}; {} s\n", took.as_secs());
-        let [ours, nginx, haproxy] = Kind::ALL.map(Kind::name);
+        println!("{versions}; {} s\n", took.as_secs());
+        let [ours, nginx, haproxy, envoy] = Kind::ALL.map(Kind::name);
         println!(
-            "{:<46}{ours:>12}{nginx:>10}{haproxy:>10}{:>10}{:>12}",
-            "median of 3 blocks", "to nginx", "to HAProxy"
+            "{:<41}{ours:>12}{nginx:>9}{haproxy:>9}{envoy:>9}{:>10}{:>12}{:>10}{:>15}",
+            format!("median of {BLOCKS} blocks"),
+            "to nginx",
+            "to HAProxy",
+            "to Envoy",
+            "goals"
         );
-        for row in &self.rows {
-            let [ours, nginx, haproxy] = Kind::ALL.map(|kind| row.median(kind));
-            println!(
-                "{:<46}{:>12}{:>10}{:>10}{:>10}{:>12}",
-                row.what,
-                number(ours),
-                number(nginx),
-                number(haproxy),
-                number(nginx.and_then(|peer| Some(ours? / peer))),
-                number(haproxy.and_then(|peer| Some(ours? / peer))),
-            );
-        }
-        println!();
+        self.rows.iter().for_each(Row::print);
+        println!("\nThe goals are the most that the ratios to nginx and to HAProxy are to be.");
         self.notes.iter().for_each(|note| println!("{note}"));
     }
 }
 
 impl Row {
+    fn print(&self) {
+        let [ours, nginx, haproxy, envoy] = Kind::ALL.map(|kind| self.median(kind));
+        let ratio = |peer: Option<f64>| number(peer.and_then(|peer| Some(ours? / peer)));
+        let goal = self.what.goal();
+        println!(
+            "{:<41}{:>12}{:>9}{:>9}{:>9}{:>10}{:>12}{:>10}{:>9}{:>6}",
+            self.what.name(),
+            number(ours),
+            number(nginx),
+            number(haproxy),
+            number(envoy),
+            ratio(nginx),
+            ratio(haproxy),
+            ratio(envoy),
+            number(goal.to_nginx),
+            number(goal.to_haproxy),
+        );
+    }
+
     fn median(&self, kind: Kind) -> Option<f64> {
         let of_kind = self.samples.iter().filter(|(whose, _)| *whose == kind);
         let mut numbers: Vec<f64> = of_kind.map(|(_, number)| *number).collect();

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     BLOCKS, Ground, Outcome,
     client::{CLASSIC, Wire, connect},
+    measure::Measure,
     proxies::{KEY, Proxy},
     report::Report,
     server::now,
@@ -46,7 +47,7 @@ pub(crate) async fn measure_memory(ground: &Ground, report: &mut Report) -> Outc
             }
             if let [before, after] = *sizes {
                 let each = (after - before) / f64::from(STREAMS);
-                report.add("memory of an idle TLS stream, KiB", kind, each);
+                report.add(Measure::IdleStream, kind, each);
             }
             ground.server.end_streams();
         }
@@ -64,10 +65,8 @@ pub(crate) async fn measure_events(ground: &Ground, report: &mut Report) -> Outc
         for &kind in &ground.kinds {
             let proxy = Proxy::start(kind, ground).await?;
             let (delays, used) = relay(ground, Some(&proxy)).await?;
-            report.add("processor time of a relayed event, µs", kind, used);
-            for (what, percent) in
-                [("delay added to an event, p50, µs", 50), ("delay added to an event, p99, µs", 99)]
-            {
+            report.add(Measure::Event, kind, used);
+            for (what, percent) in [(Measure::EventDelay, 50), (Measure::LateEventDelay, 99)] {
                 let added = percentile(&delays, percent) - percentile(&direct, percent);
                 report.add(what, kind, added);
             }

@@ -1,0 +1,57 @@
+//! What is measured: the rows of the table, in its order, and how good Portcullis wants to be.
+
+/// A row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Processor time of a call.
+    Call,
+    CallsPerSecond,
+    MemoryAfterCalls,
+    Handshake,
+    PostQuantumHandshake,
+    IdleStream,
+    /// Processor time of a relayed event.
+    Event,
+    /// How much later half of all events come than without a proxy.
+    EventDelay,
+    /// The same of all but one in a hundred.
+    LateEventDelay,
+}
+
+/// The most that the ratios may be; nothing where there is no goal.
+#[derive(Default)]
+pub(crate) struct Goal {
+    pub(crate) to_nginx: Option<f64>,
+    pub(crate) to_haproxy: Option<f64>,
+}
+
+impl Measure {
+    /// The row's name and unit.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Call => "processor time of a call, µs",
+            Self::CallsPerSecond => "calls a second, clients on the same cores",
+            Self::MemoryAfterCalls => "memory after the calls, MiB",
+            Self::Handshake => "processor time of a handshake, X25519, µs",
+            Self::PostQuantumHandshake => "the same, X25519MLKEM768, µs",
+            Self::IdleStream => "memory of an idle TLS stream, KiB",
+            Self::Event => "processor time of an event, µs",
+            Self::EventDelay => "delay added to an event, p50, µs",
+            Self::LateEventDelay => "delay added to an event, p99, µs",
+        }
+    }
+
+    pub(crate) const fn goal(self) -> Goal {
+        let (to_nginx, to_haproxy) = match self {
+            Self::Call => (Some(0.75), Some(0.70)),
+            Self::Event => (Some(0.80), Some(0.70)),
+            Self::EventDelay | Self::LateEventDelay => (Some(1.0), None),
+            Self::IdleStream => (None, Some(0.80)),
+            Self::Handshake => (Some(0.80), None),
+            Self::CallsPerSecond | Self::MemoryAfterCalls | Self::PostQuantumHandshake => {
+                (None, None)
+            }
+        };
+        Goal { to_nginx, to_haproxy }
+    }
+}
