@@ -76,7 +76,7 @@ async fn run(
 }
 
 /// A `tools/call` as the TypeScript SDK sends it; the body has 170 bytes.
-fn request() -> Vec<u8> {
+pub(crate) fn request() -> Vec<u8> {
     let body = concat!(
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"integrationSchema","#,
         r#""arguments":{"platform":"linkedin","isPremium":false,"note":"one hundred seventy by"}}}"#

@@ -99,11 +99,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self { socket, read: BytesMut::with_capacity(4096) }
     }
 
-    /// Sends a whole request and reads the head of its answer, which has to be 200.
-    /// Gives the `Content-Length`, where there is one.
-    pub(crate) async fn request(&mut self, request: &[u8]) -> Outcome<Option<usize>> {
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Outcome<()> {
         self.socket.write_all(request).await?;
-        self.socket.flush().await?;
+        Ok(self.socket.flush().await?)
+    }
+
+    /// Reads the head of an answer, which has to be 200. Gives the `Content-Length`, where there is
+    /// one.
+    pub(crate) async fn head(&mut self) -> Outcome<Option<usize>> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; 32];
             let mut head = httparse::Response::new(&mut fields);
@@ -126,7 +129,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends a request and holds the whole answer against `expected`.
     pub(crate) async fn call(&mut self, request: &[u8], expected: &[u8]) -> Outcome<()> {
-        let length = self.request(request).await?.ok_or("an answer without Content-Length")?;
+        self.send(request).await?;
+        self.answer(expected).await
+    }
+
+    /// Holds a whole answer against `expected`.
+    pub(crate) async fn answer(&mut self, expected: &[u8]) -> Outcome<()> {
+        let length = self.head().await?.ok_or("an answer without Content-Length")?;
         while self.read.len() < length {
             self.more().await?;
         }

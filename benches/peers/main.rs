@@ -1,13 +1,14 @@
 //! Portcullis beside nginx, HAProxy and Envoy, doing the same work on one machine in one run: TLS, access
 //! log, a limit per key, an address list, the prefix taken off the path, nothing buffered.
 //!
-//! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle` and `events`
-//! choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
+//! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle`, `events` and
+//! `transfer` choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
 //! nothing beyond the machine and the run; ratios do.
 //! Every number is the median of blocks that are interleaved, so that a slow minute hits all alike.
 //! Processor time is that of the proxy's processes, from `/proc/PID/stat`. Answers are checked, and
 //! the server's count has to agree with the clients'.
 
+mod body;
 mod calls;
 mod client;
 mod handshakes;
@@ -17,6 +18,7 @@ mod proxies;
 mod report;
 mod server;
 mod streams;
+mod transfer;
 
 use std::{env, error::Error, time::Instant};
 
@@ -31,14 +33,16 @@ enum Part {
     Handshakes,
     Idle,
     Events,
+    Transfer,
 }
 
 impl Part {
-    const ALL: [(&str, Self); 4] = [
+    const ALL: [(&str, Self); 5] = [
         ("calls", Self::Calls),
         ("handshakes", Self::Handshakes),
         ("idle", Self::Idle),
         ("events", Self::Events),
+        ("transfer", Self::Transfer),
     ];
 }
 
@@ -75,6 +79,7 @@ fn main() -> Outcome<()> {
                 Part::Handshakes => handshakes::measure(&ground, &mut report).await?,
                 Part::Idle => streams::measure_memory(&ground, &mut report).await?,
                 Part::Events => streams::measure_events(&ground, &mut report).await?,
+                Part::Transfer => transfer::measure(&ground, &mut report).await?,
             }
         }
         Outcome::Ok(())

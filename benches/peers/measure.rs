@@ -16,10 +16,15 @@ pub(crate) enum Measure {
     EventDelay,
     /// The same of all but one in a hundred.
     LateEventDelay,
+    /// Processor time of a body on its way to the server.
+    Upload,
+    /// How much larger the proxy is, at most, while it passes than before.
+    UploadMemory,
+    Download,
+    DownloadMemory,
 }
 
 /// The most that the ratios may be; nothing where there is no goal.
-#[derive(Default)]
 pub(crate) struct Goal {
     pub(crate) to_nginx: Option<f64>,
     pub(crate) to_haproxy: Option<f64>,
@@ -38,7 +43,16 @@ impl Measure {
             Self::Event => "processor time of an event, µs",
             Self::EventDelay => "delay added to an event, p50, µs",
             Self::LateEventDelay => "delay added to an event, p99, µs",
+            Self::Upload => "processor time of a GB up, ms",
+            Self::UploadMemory => "memory at most over before, up, MiB",
+            Self::Download => "processor time of a GB down, ms",
+            Self::DownloadMemory => "memory at most over before, down, MiB",
         }
+    }
+
+    /// Whether a ratio says something: not where all are next to nothing.
+    pub(crate) const fn is_compared(self) -> bool {
+        !matches!(self, Self::UploadMemory | Self::DownloadMemory)
     }
 
     pub(crate) const fn goal(self) -> Goal {
@@ -48,9 +62,13 @@ impl Measure {
             Self::EventDelay | Self::LateEventDelay => (Some(1.0), None),
             Self::IdleStream => (None, Some(0.80)),
             Self::Handshake => (Some(0.80), None),
-            Self::CallsPerSecond | Self::MemoryAfterCalls | Self::PostQuantumHandshake => {
-                (None, None)
-            }
+            Self::CallsPerSecond
+            | Self::MemoryAfterCalls
+            | Self::PostQuantumHandshake
+            | Self::Upload
+            | Self::UploadMemory
+            | Self::Download
+            | Self::DownloadMemory => (None, None),
         };
         Goal { to_nginx, to_haproxy }
     }

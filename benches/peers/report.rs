@@ -57,7 +57,8 @@ impl Report {
 impl Row {
     fn print(&self) {
         let [ours, nginx, haproxy, envoy] = Kind::ALL.map(|kind| self.median(kind));
-        let ratio = |peer: Option<f64>| number(peer.and_then(|peer| Some(ours? / peer)));
+        let compared = ours.filter(|_| self.what.is_compared());
+        let ratio = |peer: Option<f64>| number(peer.and_then(|peer| Some(compared? / peer)));
         let goal = self.what.goal();
         println!(
             "{:<41}{:>12}{:>9}{:>9}{:>9}{:>10}{:>12}{:>10}{:>9}{:>6}",

@@ -1,4 +1,5 @@
-//! The server behind the proxies: a fixed JSON answer to each POST, an event stream to each GET.
+//! The server behind the proxies: a fixed JSON answer to each call, an event stream to each GET, and
+//! under `/files/` a large body down or up.
 
 use std::{
     io::Write,
@@ -18,7 +19,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::Outcome;
+use crate::{Outcome, body};
 
 /// What every call is answered.
 pub(crate) const ANSWER: &str = concat!(
@@ -47,6 +48,13 @@ pub(crate) struct Server {
 struct State {
     calls: AtomicU32,
     streams: Mutex<Vec<std::net::TcpStream>>,
+}
+
+impl State {
+    /// Before the answer: the client compares once it has it.
+    fn count(&self) {
+        self.calls.fetch_add(1, Relaxed);
+    }
 }
 
 impl Server {
@@ -114,40 +122,85 @@ fn event(stamp: Duration) -> String {
     format!("{:x}\r\n{data}\r\n", data.len())
 }
 
+/// What a request wants.
+enum Wanted {
+    Stream,
+    /// An answer to a call whose body is that long.
+    Answer(usize),
+    Download,
+    /// Somebody who takes a body of that length.
+    Upload(usize),
+}
+
+/// Takes a head off what was read, where one is whole.
+fn next_request(read: &mut BytesMut) -> Outcome<Option<Wanted>> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Request::new(&mut fields);
+    let httparse::Status::Complete(end) = head.parse(read)? else { return Ok(None) };
+    let is_file = head.path.is_some_and(|path| path.starts_with("/files/"));
+    let length = head.headers.iter().find(|f| f.name.eq_ignore_ascii_case("content-length"));
+    let length = length.map(|field| Outcome::Ok(str::from_utf8(field.value)?.parse()?));
+    let wanted = match (head.method, is_file) {
+        (Some("GET"), false) => Wanted::Stream,
+        (Some("GET"), true) => Wanted::Download,
+        (_, false) => Wanted::Answer(length.ok_or("no Content-Length")??),
+        (_, true) => Wanted::Upload(length.ok_or("no Content-Length")??),
+    };
+    read.advance(end);
+    Ok(Some(wanted))
+}
+
 async fn serve(mut socket: TcpStream, state: Arc<State>) -> Outcome<()> {
     socket.set_nodelay(true)?;
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ANSWER}",
-        ANSWER.len()
-    );
+    let answer = json(ANSWER);
     let mut read = BytesMut::with_capacity(4096);
     loop {
-        let mut fields = [httparse::EMPTY_HEADER; 32];
-        let mut head = httparse::Request::new(&mut fields);
-        let httparse::Status::Complete(end) = head.parse(&read)? else {
-            if socket.read_buf(&mut read).await? == 0 {
-                return Ok(());
+        match next_request(&mut read)? {
+            None => {
+                if socket.read_buf(&mut read).await? == 0 {
+                    return Ok(());
+                }
             }
-            continue;
-        };
-        if head.method == Some("GET") {
-            let first = "event: endpoint\ndata: /mcp/x/messages\n\n";
-            let first = format!("{STREAM_HEAD}{:x}\r\n{first}\r\n", first.len());
-            socket.write_all(first.as_bytes()).await?;
-            let socket = socket.into_std()?;
-            state.streams.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
-            return Ok(());
-        }
-        let length = head.headers.iter().find(|f| f.name.eq_ignore_ascii_case("content-length"));
-        let length: usize = str::from_utf8(length.ok_or("no Content-Length")?.value)?.parse()?;
-        read.advance(end);
-        while read.len() < length {
-            if socket.read_buf(&mut read).await? == 0 {
-                return Ok(());
+            Some(Wanted::Stream) => return keep_stream(socket, &state).await,
+            Some(Wanted::Answer(length)) => {
+                while read.len() < length {
+                    if socket.read_buf(&mut read).await? == 0 {
+                        return Ok(());
+                    }
+                }
+                read.advance(length);
+                state.count();
+                socket.write_all(answer.as_bytes()).await?;
+            }
+            Some(Wanted::Download) => {
+                state.count();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body::BYTES);
+                socket.write_all(head.as_bytes()).await?;
+                body::send(&mut socket).await?;
+            }
+            Some(Wanted::Upload(length)) => {
+                let begun = read.split_to(read.len().min(length));
+                let came = body::receive(&mut socket, &begun, length).await?;
+                state.count();
+                socket.write_all(json(&came.to_string()).as_bytes()).await?;
             }
         }
-        read.advance(length);
-        state.calls.fetch_add(1, Relaxed);
-        socket.write_all(answer.as_bytes()).await?;
     }
+}
+
+/// Begins a stream, and leaves it to the schedule.
+async fn keep_stream(mut socket: TcpStream, state: &State) -> Outcome<()> {
+    let first = "event: endpoint\ndata: /mcp/x/messages\n\n";
+    let first = format!("{STREAM_HEAD}{:x}\r\n{first}\r\n", first.len());
+    socket.write_all(first.as_bytes()).await?;
+    let socket = socket.into_std()?;
+    state.streams.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    Ok(())
+}
+
+fn json(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }

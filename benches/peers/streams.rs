@@ -133,7 +133,8 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(socket: S, prefix: &str) -> Out
     let request = format!(
         "GET {prefix}/mcp/{KEY}/sse HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
     );
-    if wire.request(request.as_bytes()).await?.is_some() {
+    wire.send(request.as_bytes()).await?;
+    if wire.head().await?.is_some() {
         return Err("a stream with a Content-Length".into());
     }
     while memmem::find(&wire.read, b"\n\n").is_none() {

@@ -117,6 +117,15 @@ impl Kind {
     }
 }
 
+/// What a proxy is asked to pass on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// MCP alone: a gateway for nothing else has no other route.
+    Mcp,
+    /// Files beside it.
+    Files,
+}
+
 /// Where a proxy stands: what it has to be told beside its work.
 struct Site<'a> {
     /// Where it is to speak TLS.
@@ -127,11 +136,20 @@ struct Site<'a> {
     own: &'a Path,
     /// A socket that takes log lines in and that nobody reads.
     log_sink: SocketAddr,
+    serving: Serving,
 }
 
 impl Proxy {
-    /// Starts a fresh one, and waits until it accepts.
-    pub(crate) async fn start(kind: Kind, Ground { server, trust, .. }: &Ground) -> Outcome<Self> {
+    /// Starts a fresh one for MCP, and waits until it accepts.
+    pub(crate) async fn start(kind: Kind, ground: &Ground) -> Outcome<Self> {
+        Self::start_serving(Serving::Mcp, kind, ground).await
+    }
+
+    pub(crate) async fn start_serving(
+        serving: Serving,
+        kind: Kind,
+        Ground { server, trust, .. }: &Ground,
+    ) -> Outcome<Self> {
         let (folder, sink) = (tempfile::tempdir()?, UdpSocket::bind(LOCAL)?);
         let site = Site {
             address: free_address()?,
@@ -139,6 +157,7 @@ impl Proxy {
             trust,
             own: folder.path(),
             log_sink: sink.local_addr()?,
+            serving,
         };
         let (log, errors) = (site.own.join("output.log"), site.own.join("errors.log"));
         let child = kind

@@ -1,8 +1,8 @@
 //! Portcullis, with every check on.
 
-use std::{path::Path, process::Command};
+use std::{net::SocketAddr, path::Path, process::Command};
 
-use super::{KEY_SHA256, Site};
+use super::{KEY_SHA256, Serving, Site};
 
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 
@@ -13,8 +13,12 @@ pub(super) fn command(config: &Path) -> Command {
 }
 
 pub(super) fn config(site: &Site<'_>) -> String {
-    let Site { address, server, trust, .. } = site;
+    let Site { address, server, trust, serving, .. } = site;
     let (cert, key) = (trust.certificate.display(), trust.key.display());
+    let files = match serving {
+        Serving::Mcp => String::new(),
+        Serving::Files => files(*server),
+    };
     format!(
         r#"
 [[listeners]]
@@ -49,6 +53,23 @@ name = "bench"
 key_sha256 = "{KEY_SHA256}"
 allow = ["127.0.0.0/8"]
 rate = "1000000/s"
+{files}
+"#
+    )
+}
+
+/// An upstream of their own: they keep the whole path.
+fn files(server: SocketAddr) -> String {
+    format!(
+        r#"
+[upstreams.files]
+endpoints = ["http://{server}"]
+
+[[routes]]
+name = "site"
+paths = ["/files"]
+kind = "web"
+upstream = "files"
 "#
     )
 }
