@@ -179,7 +179,9 @@ impl<'l, F: Fn(&[u8]) -> bool> Net<'l, F> {
             _ => return None,
         };
         self.hit(between..stop);
-        Some(stop)
+        // In `token=Bearer KEY` the value is only another word that announces the key.
+        let first = self.get(&(between..self.token_end(between, stop)));
+        Some(if announces(first).is_some() { between } else { stop })
     }
 
     /// Notes a hit, unless there is nothing to hide.
@@ -189,8 +191,9 @@ impl<'l, F: Fn(&[u8]) -> bool> Net<'l, F> {
             return;
         }
         match self.hits.last_mut() {
-            // A JWT in a header's value, or a mount word within a masked run.
-            Some(last) if last.end > range.start => last.end = last.end.max(range.end),
+            // A JWT in a header's value, or a mount word within a masked run; what touches is one hit,
+            // or the two masks would be a text of their own.
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
             _ => self.hits.push(range),
         }
     }

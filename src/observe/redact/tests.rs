@@ -36,6 +36,7 @@ fn what_looks_like_a_credential_is_masked_and_counted() {
         (r#"token: \"k3yk3y\""#, r#"token: \"[redacted]\""#),
         ("?api_key=k3yk3y&a=b", "?api_key=[redacted]&a=b"),
         ("code=k3yk3y", "code=[redacted]"),
+        ("token=Bearer k3yk3y", "token=[redacted] [redacted]"),
         ("x pos_0123456789abcdef y", "x [redacted] y"),
         ("ptc_abcdefghijkl-Z", "[redacted]"),
         ("eyJhbGciOiJI.eyJzdWIiOi.c2ln= z", "[redacted] z"),
