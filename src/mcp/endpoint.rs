@@ -71,53 +71,68 @@ impl FirstEvent {
     /// Whether the first line says already that this is some other event: then it needn't wait for
     /// its end.
     fn names_another(&self) -> bool {
-        let whole = self.lines().next().filter(|line| line.ends_with(['\n', '\r']));
-        let name = whole.and_then(|line| field(line.trim_end(), "event"));
-        name.is_some_and(|name| name != "endpoint")
+        let whole =
+            self.lines().next().filter(|line| line.ends_with(b"\n") || line.ends_with(b"\r"));
+        let name = whole.and_then(|line| field(line.trim_ascii_end(), "event"));
+        name.is_some_and(|name| name != b"endpoint")
     }
 
     fn names_endpoint(&self) -> bool {
-        self.lines().any(|line| field(line.trim_end(), "event") == Some("endpoint"))
+        self.lines().any(|line| field(line.trim_ascii_end(), "event") == Some(b"endpoint"))
     }
 
     /// The lines held that say something, each with its end.
-    fn lines(&self) -> impl Iterator<Item = &str> {
-        let text = std::str::from_utf8(&self.held).unwrap_or_default();
-        let says = |line: &&str| !line.trim_end().is_empty() && !line.starts_with(':');
-        text.split_inclusive(['\n', '\r']).filter(says)
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let says = |line: &&[u8]| !line.trim_ascii_end().is_empty() && !line.starts_with(b":");
+        self.held.split_inclusive(ends_line).map(unmarked).filter(says)
     }
+}
+
+const fn ends_line(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// A byte order mark before the first line is no part of it. Clients take it off there alone; which
+/// line that is depends on what went before, so here no line has one.
+fn unmarked(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_prefix("\u{feff}".as_bytes()) {
+        text = rest;
+    }
+    text
 }
 
 /// Whether an event has data, without which it is never dispatched, or a name.
 fn says_anything(event: &[u8]) -> bool {
-    let text = String::from_utf8(event.to_vec()).unwrap_or_else(|_| "data".to_owned());
-    let mut lines = text.split(['\n', '\r']).map(|line| line.trim_start_matches('\u{feff}'));
-    lines.any(|line| line.starts_with("data") || line.starts_with("event"))
+    let says = |line: &[u8]| line.starts_with(b"data") || line.starts_with(b"event");
+    event.split(ends_line).map(unmarked).any(says)
 }
 
 /// The value of a field line, if it is of that field (WHATWG HTML 9.2.6).
-fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
-    let value = line.strip_prefix(name)?.strip_prefix(':')?;
-    Some(value.strip_prefix(' ').unwrap_or(value))
+fn field<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
+    let value = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 /// Writes an `endpoint` event anew with other data; any other event goes on as it is.
+///
+/// Read by its bytes: a client makes do with a comment that is no UTF-8, and follows the endpoint
+/// behind it.
 pub fn replace_data(event: &[u8], replace: impl FnOnce(&str) -> Option<String>) -> Replaced {
-    let Ok(text) = std::str::from_utf8(event) else { return Replaced::NotEndpoint };
-    // A byte order mark before the first line is no part of it.
-    let text = text.trim_start_matches('\u{feff}');
-    let lines = || text.split(['\n', '\r']);
-    if lines().filter_map(|line| field(line, "event")).next_back() != Some("endpoint") {
+    let lines = || event.split(ends_line).map(unmarked);
+    // On any line: which name counts, of several, depends on what a client takes for a line's name.
+    if !lines().any(|line| field(line, "event") == Some(b"endpoint")) {
         return Replaced::NotEndpoint;
     }
-    let data = lines().filter_map(|line| field(line, "data")).collect::<Vec<_>>().join("\n");
-    let Some(data) = replace(data.trim()) else { return Replaced::Unreadable };
-    let mut out = String::with_capacity(data.len() + 64);
-    for line in lines().filter(|line| field(line, "id").is_some() || line.starts_with("retry:")) {
-        out.push_str(line);
-        out.push('\n');
+    let data = lines().filter_map(|line| field(line, "data")).collect::<Vec<_>>().join(&b'\n');
+    let data = std::str::from_utf8(&data).ok().and_then(|data| replace(data.trim()));
+    let Some(data) = data else { return Replaced::Unreadable };
+    let mut out = b"event: endpoint\n".to_vec();
+    for line in lines().filter(|line| field(line, "id").is_some() || line.starts_with(b"retry:")) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
     }
-    Replaced::With(format!("event: endpoint\n{out}data: {data}\n\n").into_bytes())
+    out.extend_from_slice(format!("data: {data}\n\n").as_bytes());
+    Replaced::With(out)
 }
 
 /// What became of a first event.
@@ -180,6 +195,10 @@ mod tests {
         );
         assert_eq!(replace_data(b"event: message\ndata: {}\n\n", upper), Replaced::NotEndpoint);
         assert_eq!(replace_data(nest, |_| None), Replaced::Unreadable);
+        let behind = b":\xe1\nevent: endpoint\ndata: /a\n\n";
+        let with = b"event: endpoint\ndata: /A\n\n".to_vec();
+        assert_eq!(replace_data(behind, upper), Replaced::With(with));
+        assert_eq!(replace_data(b"event: endpoint\ndata: \xff\n\n", upper), Replaced::Unreadable);
     }
 
     proptest! {
