@@ -19,9 +19,30 @@ pub(super) fn shown(text: &str) -> String {
     format!("\"{masked}{dots}\"")
 }
 
+/// A message without what it repeats of the file.
+pub(super) fn quoted(message: String) -> String {
+    let inner = message.find('"').zip(message.rfind('"')).filter(|(first, last)| first < last);
+    match inner.and_then(|(first, last)| message.get(..=first).zip(message.get(last..))) {
+        Some((before, after)) => format!("{before}***{after}"),
+        None => message,
+    }
+}
+
+/// Whether the last so many characters of a line hold something of a secret's value.
+pub(super) fn hides_value(text: &str, last: usize) -> bool {
+    let chars: Vec<char> = text.chars().collect();
+    let masked = values(chars.clone());
+    let pairs = chars.iter().zip(&masked).rev().take(last);
+    { pairs }.any(|(as_it_is, masked)| as_it_is != masked)
+}
+
 /// A line of the file as it is shown, as many characters as before.
 pub(super) fn line(text: &str) -> Vec<char> {
-    let mut chars = keys(&text.chars().collect::<Vec<_>>());
+    values(keys(&text.chars().collect::<Vec<_>>()))
+}
+
+/// Masks what stands behind the equals sign of a secret.
+fn values(mut chars: Vec<char>) -> Vec<char> {
     let at_equals: Vec<usize> =
         chars.iter().enumerate().filter(|(_, c)| **c == '=').map(|(at, _)| at).collect();
     for at in at_equals {
@@ -100,6 +121,15 @@ mod tests {
         ] {
             assert_eq!(line_of(text), masked);
         }
+    }
+
+    #[test]
+    fn a_message_can_do_without_what_it_repeats() {
+        let said = |text: &str| quoted(text.to_owned());
+        assert_eq!(said("`paths`: \"hunter2\" is no path"), "`paths`: \"***\" is no path");
+        assert_eq!(said("nothing"), "nothing");
+        assert!(hides_value("upstream_key = \"hunter2\"", 9));
+        assert!(!hides_value("upstream_key = \"hunter2\" # x", 3));
     }
 
     #[test]

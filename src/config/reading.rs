@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Place, Problem, Severity, Span, Surroundings};
+use super::{Place, Problem, Severity, Span, Surroundings, mask};
 
 /// What the parser says, by its beginning, and what usually mends it.
 const CURES: [(&str, &str); 10] = [
@@ -62,8 +62,7 @@ impl<'t> Reading<'t> {
 
     /// Line and column of a span.
     pub(super) fn place(&self, span: &Span) -> Place {
-        let line = self.line_starts.partition_point(|start| *start <= span.start).max(1);
-        let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
+        let (line, start) = self.line_of(span.start);
         let before = self.text.get(start..span.start).unwrap_or("");
         Place { line, column: before.chars().count() + 1, span: span.clone() }
     }
@@ -85,8 +84,29 @@ impl<'t> Reading<'t> {
         self.problems
     }
 
+    /// The number of the line that a byte is in, and where it begins.
+    fn line_of(&self, at: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= at).max(1);
+        (line, self.line_starts.get(line - 1).copied().unwrap_or(0))
+    }
+
+    /// Whether the text at a place is the value of a secret for whoever reads the file by its lines:
+    /// behind a bracket that was never closed, `upstream_key = "..."` is an element of another list.
+    fn looks_secret(&self, at: &Span) -> bool {
+        let (_, start) = self.line_of(at.start);
+        let lines = self.text.get(start..at.end).unwrap_or("");
+        let mut before = at.start - start;
+        lines.lines().any(|line| {
+            let meant = line.get(before..).map_or(0, |meant| meant.chars().count());
+            before = 0;
+            mask::hides_value(line, meant)
+        })
+    }
+
     #[expect(clippy::indexing_slicing, reason = "the index of what was pushed on the line before")]
     fn add(&mut self, severity: Severity, at: &Span, message: String) -> &mut Problem {
+        let repeats = message.contains('"') && self.looks_secret(at);
+        let message = if repeats { mask::quoted(message) } else { message };
         let place = Some(self.place(at));
         let (hint, related, concealed) = (None, None, None);
         let problem = Problem { severity, place, message, hint, related, concealed };

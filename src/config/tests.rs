@@ -217,6 +217,7 @@ fn a_secret_on_a_line_that_is_no_toml_is_not_shown() {
         "upstream_kye = \"CANARY\"",
         "some_password = \"CANARY\"",
         "pasted = \"CANARY\"",
+        "allow = [\nupstream_key = \"CANARY\"",
         "rate = \"c4n4ryc4n4ryc4n4ryCANARY\"",
         "0123456789abcdefCANARY",
     ] {
