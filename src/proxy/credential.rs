@@ -20,7 +20,7 @@ const QUERY_NAMES: &[&str] = &[
 /// # Errors
 /// `KeyMissing` where there is none; `CredentialAmbiguous` where there are two that differ, one in
 /// the query, or one with a blank in it; `Malformed` where Authorization isn't visible ASCII.
-pub(super) fn present(
+pub fn present(
     fields: &Fields,
     path: &Path<'_>,
     key: Option<Segment<'_>>,

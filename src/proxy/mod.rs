@@ -28,6 +28,7 @@ mod stream;
 mod web;
 
 pub use connection::serve;
+pub use credential::present;
 pub use legacy::LegacyStreams;
 pub use memory::Memory;
 pub use state::{Door, DoorKind, State};
