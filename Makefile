@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint audit bench build-tools test-tools bench-tools
+.PHONY: help demo test lint audit fuzz bench build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -31,6 +31,15 @@ lint: build-tools ## Check format, lints, documentation links and dependencies.
 # Apart from the tests: its answer changes without a change of ours.
 audit: ## Compare the dependencies with the advisory database (needs cargo-deny).
 	@cargo deny check advisories
+
+FUZZ_SECONDS ?= 60
+
+# What is found on the way goes to target/fuzz: fuzz/corpus holds what is worth a name.
+fuzz: build-tools ## Run every fuzz target for FUZZ_SECONDS=60 each (needs cargo-fuzz).
+	@for target in $$(cargo fuzz list); do \
+		mkdir -p target/fuzz/$$target; \
+		cargo fuzz run -s none $$target target/fuzz/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10; done
 
 bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 	@cargo bench --bench peers
