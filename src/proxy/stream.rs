@@ -192,7 +192,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             // The cut first, or a talkative upstream would keep it from ever being seen.
             biased;
             () = self.place.draining.cut() => Woken::Cut,
-            filled = upstream.fill() => match filled {
+            filled = upstream.fill_large() => match filled {
                 Ok(0) => Woken::UpstreamEnded,
                 Err(_) => Woken::UpstreamReset,
                 Ok(_) => Woken::Filled,
@@ -231,7 +231,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// Takes one part of the body. `false` where it can't go on.
     fn take(&mut self, mut data: Bytes, said: Option<Said<'_>>) -> bool {
         let Some(said) = said else {
-            self.put(&data);
+            self.follow(&data);
+            self.out.put_whole(data);
             return true;
         };
         while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
@@ -303,11 +304,15 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
 
     /// Puts a part of the body into the next write.
     fn put(&mut self, data: &[u8]) {
+        self.follow(data);
+        self.out.put(data);
+    }
+
+    fn follow(&mut self, data: &[u8]) {
         if let Some(events) = &mut self.events {
             events.follow(data);
         }
         self.bytes_out += u64::try_from(data.len()).unwrap_or(u64::MAX);
-        self.out.put(data);
     }
 
     /// Writes what was put. `false` where the client is gone, takes nothing for too long, or takes

@@ -16,13 +16,25 @@ pub enum Coding {
     Absent(Option<u64>),
 }
 
+/// A part of a body from this size on isn't copied behind what waits, in bytes.
+const LARGE_BYTES: usize = 8 * 1024;
+
 /// What goes to the client next, in the framing of its protocol: the head of an answer, parts of
 /// its body, its end. What was sent is gone from it, so an idle stream holds no buffer.
 pub struct Outgoing(pub(super) Framed);
 
 pub(super) enum Framed {
-    Http1 { bytes: Vec<u8>, coding: Coding },
-    Http2 { head: Option<Box<Response<()>>>, data: BytesMut, ended: bool },
+    /// `large` comes behind `bytes`, without having been copied.
+    Http1 {
+        bytes: Vec<u8>,
+        large: Bytes,
+        coding: Coding,
+    },
+    Http2 {
+        head: Option<Box<Response<()>>>,
+        data: BytesMut,
+        ended: bool,
+    },
 }
 
 impl Outgoing {
@@ -30,7 +42,7 @@ impl Outgoing {
     pub(super) fn http1(status: StatusCode) -> Self {
         let mut bytes = Vec::with_capacity(512);
         write_status_line(&mut bytes, status);
-        Self(Framed::Http1 { bytes, coding: Coding::Absent(None) })
+        Self(Framed::Http1 { bytes, large: Bytes::new(), coding: Coding::Absent(None) })
     }
 
     /// The beginning of an HTTP/2 head.
@@ -64,7 +76,7 @@ impl Outgoing {
         if let Coding::Length(length) | Coding::Absent(Some(length)) = body {
             self.field("content-length", itoa::Buffer::new().format(length).as_bytes());
         }
-        if let Framed::Http1 { bytes, coding } = &mut self.0 {
+        if let Framed::Http1 { bytes, coding, .. } = &mut self.0 {
             *coding = body;
             if body == Coding::Parts {
                 write_field(bytes, "transfer-encoding", b"chunked");
@@ -85,10 +97,28 @@ impl Outgoing {
         }
     }
 
+    /// Puts a part of the body behind what waits already. A large one isn't copied where it can go
+    /// as it is.
+    pub fn put_whole(&mut self, part: Bytes) {
+        match &mut self.0 {
+            Framed::Http1 { large, coding: Coding::Length(_) | Coding::UntilClose, .. }
+                if large.is_empty() && part.len() >= LARGE_BYTES =>
+            {
+                *large = part;
+            }
+            _ => self.put(&part),
+        }
+    }
+
     /// Puts a part of the body behind what waits already.
     pub fn put(&mut self, part: &[u8]) {
         match &mut self.0 {
-            Framed::Http1 { bytes, coding: Coding::Parts } => write_chunk(bytes, part),
+            Framed::Http1 { bytes, large, .. } if !large.is_empty() => {
+                // Rare: there was more than one part to take.
+                bytes.extend_from_slice(&std::mem::take(large));
+                bytes.extend_from_slice(part);
+            }
+            Framed::Http1 { bytes, coding: Coding::Parts, .. } => write_chunk(bytes, part),
             Framed::Http1 { bytes, .. } => bytes.extend_from_slice(part),
             Framed::Http2 { data, .. } => data.extend_from_slice(part),
         }
@@ -97,7 +127,9 @@ impl Outgoing {
     /// Puts the end of the body behind what waits already.
     pub fn end(&mut self) {
         match &mut self.0 {
-            Framed::Http1 { bytes, coding: Coding::Parts } => bytes.extend_from_slice(LAST_CHUNK),
+            Framed::Http1 { bytes, coding: Coding::Parts, .. } => {
+                bytes.extend_from_slice(LAST_CHUNK)
+            }
             Framed::Http1 { .. } => {}
             Framed::Http2 { ended, .. } => *ended = true,
         }
@@ -106,16 +138,16 @@ impl Outgoing {
     /// Whether nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
-            Framed::Http1 { bytes, .. } => bytes.is_empty(),
+            Framed::Http1 { bytes, large, .. } => bytes.is_empty() && large.is_empty(),
             Framed::Http2 { head, data, ended } => head.is_none() && data.is_empty() && !ended,
         }
     }
 
     /// Takes what waits, of an HTTP/1.1 answer.
-    pub(super) fn take_http1(&mut self) -> Vec<u8> {
+    pub(super) fn take_http1(&mut self) -> (Vec<u8>, Bytes) {
         match &mut self.0 {
-            Framed::Http1 { bytes, .. } => std::mem::take(bytes),
-            Framed::Http2 { .. } => Vec::new(),
+            Framed::Http1 { bytes, large, .. } => (std::mem::take(bytes), std::mem::take(large)),
+            Framed::Http2 { .. } => (Vec::new(), Bytes::new()),
         }
     }
 
@@ -140,7 +172,7 @@ mod tests {
         out.end_head(coding, keeps);
         out.put(b"body");
         out.end();
-        String::from_utf8(out.take_http1()).unwrap()
+        String::from_utf8(out.take_http1().0).unwrap()
     }
 
     #[test]
@@ -153,6 +185,27 @@ mod tests {
         assert_eq!(written, format!("{head}{fields}4\r\nbody\r\n0\r\n\r\n"));
         let written = http1(Coding::UntilClose, false);
         assert_eq!(written, format!("{head}connection: close\r\n\r\nbody"));
+    }
+
+    #[test]
+    fn a_large_part_goes_as_it_is_and_nothing_overtakes_it() {
+        let large = Bytes::from(vec![b'x'; LARGE_BYTES]);
+        let mut out = Outgoing::http1(StatusCode::OK);
+        out.end_head(Coding::Length(20_000), true);
+        let head = out.take_http1().0.len();
+        assert!(head > 0 && out.is_empty());
+        out.put_whole(large.clone());
+        let (bytes, sent) = out.take_http1();
+        assert!(bytes.is_empty() && sent.as_ptr() == large.as_ptr(), "not copied");
+        for part in [large.clone(), large.clone(), Bytes::from_static(b"end")] {
+            out.put_whole(part);
+        }
+        let (bytes, sent) = out.take_http1();
+        assert_eq!([&bytes[..], &sent].concat(), [&large[..], &large, b"end"].concat());
+        let mut chunked = Outgoing::http1(StatusCode::OK);
+        chunked.end_head(Coding::Parts, true);
+        chunked.put_whole(large);
+        assert!(chunked.take_http1().1.is_empty(), "a chunk has bytes around it");
     }
 
     #[test]

@@ -133,7 +133,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
             return Ok(());
         }
         match self {
-            Self::Http1(connection) => connection.write_all(&out.take_http1(), stall).await,
+            Self::Http1(connection) => {
+                let (bytes, large) = out.take_http1();
+                if !bytes.is_empty() {
+                    connection.write_all(&bytes, stall).await?;
+                }
+                if large.is_empty() { Ok(()) } else { connection.write_all(&large, stall).await }
+            }
             Self::Http2(stream) => stream.send(out.take_http2(), stall).await,
         }
     }

@@ -15,8 +15,11 @@ use tokio::{
 
 use super::within::within;
 
-/// The most that one read brings.
-const SCRATCH_BYTES: usize = 16 * 1024;
+/// The most that one read brings where nobody asks for more.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The most that one read of a large body brings. Four records of TLS go on at once.
+const LARGE_READ_BYTES: usize = 64 * 1024;
 
 /// How long, and for how many bytes, a refused client is listened to (DESIGN 6): closing at once
 /// would reset the connection and with it the answer that is still under way.
@@ -26,7 +29,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 thread_local! {
     /// Where bytes land before it is known how many came. One per worker thread, instead of one
     /// per connection, is what keeps an idle stream small.
-    static SCRATCH: Cell<Option<Box<[u8; SCRATCH_BYTES]>>> = const { Cell::new(None) };
+    static SCRATCH: Cell<Option<Box<[u8; LARGE_READ_BYTES]>>> = const { Cell::new(None) };
 }
 
 /// A transport and the bytes that were read from it and not yet used. It holds no buffer while
@@ -82,13 +85,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads once, at most 16 KiB, and appends what came to the buffer. 0 is the end of input. Who
     /// reads ahead of what is used has to stop somewhere: the buffer has no bound of its own.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_read(cx, READ_BYTES)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         if self.read.is_empty() {
             self.read = BytesMut::new();
         }
         // Taken and not borrowed, so a transport that reads from within a read finds an empty
         // place and not a panic.
-        let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new([0; SCRATCH_BYTES]));
-        let mut landing = ReadBuf::new(scratch.as_mut_slice());
+        let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new([0; LARGE_READ_BYTES]));
+        let mut landing = ReadBuf::new(scratch.get_mut(..most).unwrap_or_default());
         let polled = Pin::new(&mut self.stream).poll_read(cx, &mut landing);
         let result = polled.map_ok(|()| {
             self.read.extend_from_slice(landing.filled());
@@ -103,6 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// the future is dropped.
     pub async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// The same, of at most 64 KiB: for who takes all that comes before it reads again.
+    pub async fn fill_large(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, LARGE_READ_BYTES)).await
     }
 
     /// Writes all of it and flushes. [`io::ErrorKind::TimedOut`] when no byte was taken for
