@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "the TLS side is for the clients of `real_clients.rs`")]
 #[path = "clients/gateway.rs"]
 mod gateway;
+#[expect(dead_code, reason = "the talk with a program is for the clients of `real_clients.rs`")]
 #[path = "clients/process.rs"]
 mod process;
 

@@ -1,7 +1,7 @@
 //! A program that a test runs and reads line by line.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
@@ -61,6 +61,20 @@ impl Process {
         self.output.lock().expect("a reader doesn't panic").clone()
     }
 
+    /// Writes a line to its standard input.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it was piped");
+        // It may have ended; whoever waits for what it does next sees that, with its output.
+        let _ = writeln!(stdin, "{line}");
+    }
+
+    /// Ends it at once, and waits until its sockets are closed.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when it has ended already, which is what they are for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Sends the signal to this process alone.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
@@ -90,9 +104,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it has ended already, which is what they are for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -1,57 +1,71 @@
 // An official client, driven through one story; each line on standard output is what it saw.
 //
-//   node client.mjs sse|streamable|mcp-remote URL
+//   node client.mjs v1-sse|v1-streamable|v2-sse|v2-streamable|mcp-remote
 //
-// BEARER: sent as `Authorization: Bearer`, where it is set. CALLS: give up on being refused after so
-// many calls; 0 leaves that part out (a server without a limit).
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+// PLACES: where to connect, and with what; `{url, bearer?}` by name. TOOLS: what the tools are called
+// that answer at once, report progress, and never end. CALLS: give up on being refused after so many.
+// Where the test has a part in the story, the client asks for it and waits for a line on its standard
+// input.
+import { createInterface } from 'node:readline';
+import { connect } from './connecting.mjs';
 
-const [kind, url] = process.argv.slice(2);
-const { BEARER, CALLS = '0' } = process.env;
-const headers = BEARER ? { Authorization: `Bearer ${BEARER}` } : {};
+const [kind] = process.argv.slice(2);
+const { CALLS } = process.env;
+const places = JSON.parse(process.env.PLACES);
+const tools = JSON.parse(process.env.TOOLS);
+const PATIENCE_MS = 5_000;
 const RECOVERY_MS = 10_000;
 
 function saw(what, detail) {
   console.log(JSON.stringify({ saw: what, detail }));
 }
 
-function transport() {
-  switch (kind) {
-    case 'sse':
-      return new SSEClientTransport(new URL(url), { requestInit: { headers } });
-    case 'streamable':
-      return new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
-    case 'mcp-remote':
-      return new StdioClientTransport({
-        command: process.execPath,
-        args: [new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url).pathname, url],
-        env: process.env,
-      });
-    default:
-      throw new Error(`no such kind of client: ${kind}`);
+const standardInput = createInterface({ input: process.stdin }).on('close', () => process.exit(0));
+const lines = standardInput[Symbol.asyncIterator]();
+
+/** Asks the test for its part, and waits until it is done. */
+async function ask(what) {
+  saw(what);
+  await lines.next();
+}
+
+async function call(client, name = tools.quick, options = {}) {
+  const parameters = { name, arguments: { platform: 'x' } };
+  const result = await client.callTool(parameters, { timeout: PATIENCE_MS, ...options });
+  return result.content[0].text;
+}
+
+/** What went wrong, as its user would read it; undefined if nothing did. */
+async function failure(attempt) {
+  try {
+    await attempt();
+    return undefined;
+  } catch (error) {
+    return [error.message, error.cause?.message].filter(Boolean).join('; ');
   }
 }
 
-async function call(client) {
-  const result = await client.callTool(
-    { name: 'integrationSchema', arguments: { platform: 'x' } },
-    undefined,
-    { timeout: 5_000 },
-  );
-  return result.content[0].text;
+async function progress(client) {
+  const steps = [];
+  const onprogress = ({ progress: step }) => steps.push(step);
+  await call(client, tools.steps, { onprogress });
+  return steps;
+}
+
+/** Cancels a call once the server has it. */
+async function cancel(client) {
+  const controller = new AbortController();
+  const cancelled = failure(() => call(client, tools.endless, { signal: controller.signal }));
+  await ask('calling');
+  controller.abort('the user has changed their mind');
+  return cancelled;
 }
 
 /** Calls without a pause until one fails: the error, or undefined if none of `limit` failed. */
 async function firstRefusal(client, limit) {
   for (let calls = 0; calls < limit; calls += 1) {
-    try {
-      await call(client);
-    } catch (error) {
-      return error.message;
-    }
+    const refusal = await failure(() => call(client));
+    if (refusal) return refusal;
   }
   return undefined;
 }
@@ -69,21 +83,31 @@ async function recovered(client) {
   }
 }
 
-process.stdin.on('end', () => process.exit(0)).resume();
-try {
-  const client = new Client({ name: 'portcullis-test', version: '1.0.0' });
-  await client.connect(transport());
+async function story() {
+  let client = await connect(kind, places.right);
   saw('connected', client.getServerVersion().name);
-  saw('tools', (await client.listTools()).tools.map(({ name }) => name));
-  saw('result', await call(client));
-  if (Number(CALLS) > 0) {
-    saw('refused', await firstRefusal(client, Number(CALLS)));
-    saw('alive', await recovered(client));
-  }
+  saw('listed', (await client.listTools()).tools.map(({ name }) => name));
+  saw('called', await call(client));
+  saw('progress', await progress(client));
+  saw('cancelled', await cancel(client));
+  saw('refused', await failure(() => connect(kind, places.unknown)));
+  saw('expired', await failure(() => connect(kind, places.expired)));
+
+  await ask('restart');
+  saw('restarted', await failure(() => call(client, tools.quick, { timeout: PATIENCE_MS / 2 })));
+  await failure(() => client.close());
+  client = await connect(kind, places.right);
+  saw('reconnected', await call(client));
+
+  // Its answer will never come; the test wants to see that the server learns of the leaving.
+  failure(() => call(client, tools.endless, { timeout: 2 * RECOVERY_MS }));
+  await ask('pending');
+  saw('limited', await firstRefusal(client, Number(CALLS)));
+  saw('alive', await recovered(client));
   await client.close();
   saw('closed');
-  process.exit(0);
-} catch (error) {
-  saw('failed', `${error} ${error.cause ?? ''}`);
-  process.exit(1);
 }
+
+const failed = await failure(story);
+if (failed) saw('failed', failed);
+process.exit(failed ? 1 : 0);

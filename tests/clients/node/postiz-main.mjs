@@ -1,40 +1,28 @@
-// A server in the manner of Postiz main: streamable HTTP without sessions, replies as JSON.
+// A server in the manner of Postiz v2.23.0 and later: streamable HTTP without sessions, replies as JSON.
 //
-// Kept: `/mcp/KEY` by prefix (a wrong key is 400 in plain text) and `/mcp` with `Bearer KEY` (a
-// wrong one is 401 without WWW-Authenticate); the scheme is only taken off when it is spelled
-// exactly `Bearer `; a GET opens a stream that stays silent and never ends.
+// Kept: any path below `/mcp/KEY`; no session id, and a stale one is ignored; a new MCP server for each
+// request, so that a note that cancels a call finds nothing to cancel; no room for progress; batches; a
+// GET opens a stream that stays silent and never ends; JSON that can't be read is 500; any page may
+// call.
 //
 // KEY: the key it knows.
-import { createServer } from 'node:http';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { newServer, serve } from './tools.mjs';
-
-const { KEY } = process.env;
-
-function refuse(response, status, text) {
-  response.writeHead(status, { 'content-type': 'text/plain' });
-  response.end(text);
-}
+import { admits } from './keys.mjs';
+import { AGENT_TOOLS } from './performance.mjs';
+import { acceptEverything, body, broken, crossOrigin, serve } from './serving.mjs';
+import { newServer } from './tools.mjs';
 
 async function handle(request, response) {
-  const [, mcp, key] = request.url.split('?')[0].split('/');
-  if (mcp !== 'mcp') {
-    return refuse(response, 404, 'Cannot find it');
+  if (crossOrigin(request, response) || !admits(request, response)) return;
+  try {
+    acceptEverything(request);
+    const message = await body(request);
+    const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
+    await newServer(AGENT_TOOLS).connect(transport);
+    await transport.handleRequest(request, response, message);
+  } catch {
+    broken(response);
   }
-  const presented = key ?? request.headers.authorization?.replace('Bearer ', '');
-  if (presented !== KEY) {
-    return key === undefined
-      ? refuse(response, 401, presented ? 'Invalid API Key' : 'Missing Authorization header')
-      : refuse(response, 400, 'Invalid API Key');
-  }
-  const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
-  await newServer().connect(transport);
-  return transport.handleRequest(request, response);
 }
 
-serve(
-  createServer((request, response) => {
-    response.setHeader('x-powered-by', 'Express');
-    handle(request, response);
-  }),
-);
+serve(handle);

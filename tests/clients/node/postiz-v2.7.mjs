@@ -1,13 +1,16 @@
 // A server in the manner of Postiz v2.7.0: the legacy SSE transport, written by hand.
 //
-// Kept: the endpoint event is absolute and holds the key, events begin with an empty line and carry
-// a running id, a POST is answered 201 `{}` at once, replies go to every stream of the key, a wrong
-// key is 400, a POST to /sse is 404, and the first stream that closes silences all others of its key.
+// Kept: two routes and nothing else (a POST to /sse is 404); a wrong key is 400 `Invalid url` on both;
+// the endpoint event is absolute and holds the key; events begin with an empty line and carry a
+// running id that resumes nothing; a POST is answered 201 `{}` at once, or 500 where it can't be read;
+// one bus per key: a reply goes to every stream, and the first that closes silences all others; no
+// heartbeat.
 //
 // KEY: the key it knows. PUBLIC_URL: what NEXT_PUBLIC_BACKEND_URL is for Postiz.
 import { EventEmitter } from 'node:events';
-import { createServer } from 'node:http';
-import { newServer, serve } from './tools.mjs';
+import { FIRST_TOOLS } from './performance.mjs';
+import { body, json, serve } from './serving.mjs';
+import { newServer } from './tools.mjs';
 
 const { KEY, PUBLIC_URL } = process.env;
 const bus = new EventEmitter();
@@ -18,16 +21,7 @@ const transport = {
   close: async () => {},
   send: async (message) => bus.emit('reply', message),
 };
-await newServer().connect(transport);
-
-function invalidUrl(response) {
-  json(response, 400, { statusCode: 400, message: 'Invalid url' });
-}
-
-function json(response, status, body) {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
-  response.end(JSON.stringify(body));
-}
+await newServer(FIRST_TOOLS).connect(transport);
 
 function openStream(request, response) {
   response.writeHead(200, {
@@ -46,29 +40,24 @@ function openStream(request, response) {
 }
 
 async function takeMessage(request, response) {
-  const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
   try {
-    transport.onmessage(JSON.parse(Buffer.concat(chunks).toString()));
+    transport.onmessage(await body(request));
     json(response, 201, {});
   } catch {
     json(response, 500, { statusCode: 500, message: 'Internal server error' });
   }
 }
 
-serve(
-  createServer((request, response) => {
-    response.setHeader('x-powered-by', 'Express');
-    const [, mcp, key, leaf, ...rest] = request.url.split('?')[0].split('/');
-    const route = `${request.method} ${leaf}`;
-    if (mcp !== 'mcp' || rest.length || !['GET sse', 'POST messages'].includes(route)) {
-      json(response, 404, { statusCode: 404, message: `Cannot ${request.method} ${request.url}` });
-    } else if (key !== KEY) {
-      invalidUrl(response);
-    } else if (leaf === 'sse') {
-      openStream(request, response);
-    } else {
-      takeMessage(request, response);
-    }
-  }),
-);
+serve((request, response) => {
+  const [, mcp, key, leaf, ...rest] = request.url.split('?')[0].split('/');
+  const route = `${request.method} ${leaf}`;
+  if (mcp !== 'mcp' || rest.length || !['GET sse', 'POST messages'].includes(route)) {
+    json(response, 404, { statusCode: 404, message: `Cannot ${request.method} ${request.url}` });
+  } else if (key !== KEY) {
+    json(response, 400, { statusCode: 400, message: 'Invalid url' });
+  } else if (leaf === 'sse') {
+    openStream(request, response);
+  } else {
+    takeMessage(request, response);
+  }
+});

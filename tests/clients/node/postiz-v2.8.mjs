@@ -1,21 +1,21 @@
-// A server in the manner of Postiz v2.8.0: streamable HTTP with sessions in memory, replies as SSE.
+// A server in the manner of Postiz v2.8.0 to v2.22.1: streamable HTTP with sessions in the memory of
+// one process. Where the versions differ it is v2.19.0 to v2.21.4: keys in the path and as a Bearer,
+// replies as SSE.
 //
-// Kept: `/mcp/KEY` by prefix, any method; a wrong key is 400 in plain text; a session that is
-// unknown or missing is 400 (not 404); sessions are shared by all keys and freed by DELETE alone.
+// Kept: any method and any path below `/mcp/KEY`; a session that is unknown or missing is 400, not 404;
+// sessions are shared by all keys, and freed by DELETE alone; JSON that can't be read is 500; a body
+// of any size; any page may call.
 //
 // KEY: the key it knows.
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:http';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { newServer, serve } from './tools.mjs';
+import { isInitializeRequest } from '@modelcontextprotocol/sdk/types.js';
+import { admits } from './keys.mjs';
+import { AGENT_TOOLS } from './performance.mjs';
+import { body, broken, crossOrigin, json, serve } from './serving.mjs';
+import { newServer } from './tools.mjs';
 
-const { KEY } = process.env;
 const sessions = new Map();
-
-function refuse(response, status, type, body) {
-  response.writeHead(status, { 'content-type': type });
-  response.end(body);
-}
 
 async function newSession() {
   const transport = new StreamableHTTPServerTransport({
@@ -23,34 +23,33 @@ async function newSession() {
     onsessioninitialized: (id) => sessions.set(id, transport),
     onsessionclosed: (id) => sessions.delete(id),
   });
-  await newServer().connect(transport);
+  await newServer(AGENT_TOOLS).connect(transport);
   return transport;
 }
 
-async function handle(request, response) {
-  const [, mcp, key] = request.url.split('?')[0].split('/');
-  if (mcp !== 'mcp') {
-    return refuse(response, 404, 'text/html', 'Cannot find it');
-  }
-  if (key !== KEY) {
-    return refuse(response, 400, 'text/plain', 'Invalid API Key');
-  }
-  const id = request.headers['mcp-session-id'];
-  const known = sessions.get(id);
-  if (known) {
-    return known.handleRequest(request, response);
-  }
-  if (request.method === 'POST' && !id) {
-    return (await newSession()).handleRequest(request, response);
-  }
-  const message = `${request.method} request requires a valid session ID`;
-  const error = { jsonrpc: '2.0', error: { code: -32000, message }, id: null };
-  return refuse(response, 400, 'application/json', JSON.stringify(error));
+function noSession(request, response, id = null) {
+  const message =
+    request.method === 'POST'
+      ? 'Bad Request: No valid session ID provided for non-initialize request'
+      : `Bad Request: ${request.method} request requires a valid session ID`;
+  json(response, 400, { jsonrpc: '2.0', error: { code: -32000, message }, id });
 }
 
-serve(
-  createServer((request, response) => {
-    response.setHeader('x-powered-by', 'Express');
-    handle(request, response);
-  }),
-);
+async function handle(request, response) {
+  if (crossOrigin(request, response) || !admits(request, response)) return;
+  try {
+    const message = await body(request);
+    const known = sessions.get(request.headers['mcp-session-id']);
+    if (known) {
+      await known.handleRequest(request, response, message);
+    } else if (isInitializeRequest(message)) {
+      await (await newSession()).handleRequest(request, response, message);
+    } else {
+      noSession(request, response, message?.id);
+    }
+  } catch {
+    broken(response);
+  }
+}
+
+serve(handle);

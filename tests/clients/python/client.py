@@ -1,70 +1,95 @@
 """The official Python client, driven through one story; each line on standard output is what it saw.
 
-    python client.py sse|streamable URL
+    python client.py sse|streamable
 
-BEARER: sent as `Authorization: Bearer`, where it is set. CALLS: give up on being refused after so
-many calls; 0 leaves that part out (a server without a limit). Runs on both generations of `mcp`.
+PLACES: where to connect, and with what; `{url, bearer?}` by name. TOOLS: what the tools are called
+that answer at once, report progress, and never end. CALLS: give up on being refused after so many.
+Where the test has a part in the story, the client asks for it and waits for a line on its standard
+input. Runs on both generations of `mcp`; `connecting.py` holds what they have apart.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
 import time
 
-from mcp.client.sse import sse_client
+from connecting import cancellation, connected
 
-try:
-    import httpx2
-    from mcp import Client
-    from mcp.client.streamable_http import streamable_http_client
-except ImportError:
-    Client = None
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
+KIND = sys.argv[1]
+CALLS = int(os.environ["CALLS"])
+PLACES = json.loads(os.environ["PLACES"])
+TOOLS = json.loads(os.environ["TOOLS"])
+PATIENCE_SECONDS = 5
 RECOVERY_SECONDS = 10
+WAITED_FOR = []
 
 
 def saw(what, detail=None):
     print(json.dumps({"saw": what, "detail": detail}), flush=True)
 
 
-@contextlib.asynccontextmanager
-async def connected(kind, url, headers):
-    """The name of the server, and an open session with it."""
-    async with contextlib.AsyncExitStack() as stack:
-        if Client:
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=30))
-            transport = {
-                "sse": lambda: sse_client(url, headers=headers),
-                "streamable": lambda: streamable_http_client(url, http_client=http),
-            }[kind]()
-            client = await stack.enter_async_context(Client(transport))
-            yield client.server_info.name, client
-        else:
-            open_streams = {"sse": sse_client, "streamable": streamablehttp_client}[kind]
-            read, write, *_ = await stack.enter_async_context(open_streams(url, headers=headers))
-            session = await stack.enter_async_context(ClientSession(read, write))
-            initialized = await session.initialize()
-            yield initialized.serverInfo.name, session
+async def ask(what):
+    """Asks the test for its part, and waits until it is done."""
+    saw(what)
+    await asyncio.to_thread(sys.stdin.readline)
 
 
-async def call(session):
-    arguments = {"platform": "x"}
-    async with asyncio.timeout(5):
-        result = await session.call_tool("integrationSchema", arguments)
+async def call(session, name=TOOLS["quick"], patience=PATIENCE_SECONDS, **options):
+    async with asyncio.timeout(patience):
+        result = await session.call_tool(name, {"platform": "x"}, **options)
     return result.content[0].text
 
 
-async def first_refusal(session, limit):
-    """Calls without a pause until one fails: the error, or None if none of `limit` failed."""
-    for _ in range(limit):
-        try:
-            await call(session)
-        except Exception as error:
-            return str(error)
+def innermost(error):
+    """The errors that a user would look for in a group of them."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(innermost(inner) for inner in error.exceptions)
+    return str(error) or type(error).__name__
+
+
+async def failure(attempt):
+    """What went wrong, as its user would read it; None if nothing did."""
+    try:
+        await attempt
+    except Exception as error:
+        return innermost(error)
+    return None
+
+
+async def connection(place):
+    async with connected(KIND, place):
+        pass
+
+
+async def progress(session):
+    steps = []
+
+    async def step(done, _total, _message):
+        steps.append(done)
+
+    await call(session, TOOLS["steps"], progress_callback=step)
+    return steps
+
+
+async def cancel(session):
+    """Cancels a call once the server has it."""
+    pending = asyncio.create_task(call(session, TOOLS["endless"], patience=None))
+    await ask("calling")
+    pending.cancel()
+    await cancellation(session)
+    try:
+        await pending
+    except asyncio.CancelledError:
+        return "cancelled"
+
+
+async def first_refusal(session):
+    """Calls without a pause until one fails: the error, or None if none of them failed."""
+    for _ in range(CALLS):
+        refusal = await failure(call(session))
+        if refusal:
+            return refusal
     return None
 
 
@@ -80,22 +105,49 @@ async def recovered(session):
             await asyncio.sleep(0.1)
 
 
-async def story(kind, url):
-    bearer = os.environ.get("BEARER")
-    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-    calls = int(os.environ.get("CALLS", "0"))
-    async with connected(kind, url, headers) as (server, session):
+async def first_session():
+    async with connected(KIND, PLACES["right"]) as (server, session):
         saw("connected", server)
-        saw("tools", [tool.name for tool in (await session.list_tools()).tools])
-        saw("result", await call(session))
-        if calls:
-            saw("refused", await first_refusal(session, calls))
-            saw("alive", await recovered(session))
+        saw("listed", [tool.name for tool in (await session.list_tools()).tools])
+        saw("called", await call(session))
+        saw("progress", await progress(session))
+        saw("cancelled", await cancel(session))
+        saw("refused", await failure(connection(PLACES["unknown"])))
+        saw("expired", await failure(connection(PLACES["expired"])))
+        await outlives_session(ask("restart"))
+        saw("restarted", await failure(call(session, patience=PATIENCE_SECONDS / 2)))
+
+
+async def second_session():
+    async with connected(KIND, PLACES["right"]) as (_, session):
+        saw("reconnected", await call(session))
+        # Its answer will never come; the test wants to see that the server learns of the leaving.
+        pending = asyncio.create_task(failure(call(session, TOOLS["endless"], patience=None)))
+        await ask("pending")
+        saw("limited", await first_refusal(session))
+        saw("alive", await recovered(session))
+    pending.cancel()
+
+
+async def outlives_session(part):
+    """Waits for a part of the test's; if the session breaks meanwhile, `story` goes on waiting."""
+    task = asyncio.create_task(part)
+    WAITED_FOR.append(task)
+    await asyncio.shield(task)
+
+
+async def story():
+    # With v1 one answer of 5xx ends the whole session, whatever it is doing.
+    broken = await failure(first_session())
+    await asyncio.gather(*WAITED_FOR)
+    if broken:
+        saw("broken", broken)
+    await second_session()
     saw("closed")
 
 
 try:
-    asyncio.run(story(sys.argv[1], sys.argv[2]))
+    asyncio.run(story())
 except BaseException as error:
-    saw("failed", repr(error))
+    saw("failed", innermost(error))
     sys.exit(1)
