@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint audit fuzz bench build-tools test-tools bench-tools
+.PHONY: help demo test dialects lint audit fuzz bench build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -21,6 +21,13 @@ demo: build-tools ## Build, and run the whole thing on loopback.
 test: test-tools lint ## Run every check: lints, unit tests, suite, real clients, documentation.
 	@if command -v cargo-nextest >/dev/null; then cargo nextest run; else cargo test --lib --bins --tests; fi
 	@cargo test --doc
+
+# Apart from the tests: 740 MB of packages, with a Node 22 of their own.
+dialects: test-tools ## Run every real client on every dialect, Mastra's too, and print what they showed.
+	@sh tests/clients/install.sh heavy
+	@rm -rf "$${CARGO_TARGET_DIR:-target}/tmp/dialects"
+	@cargo test --test real_clients -- --include-ignored
+	@sh tests/clients/table.sh
 
 lint: build-tools ## Check format, lints, documentation links and dependencies.
 	@cargo fmt --check
