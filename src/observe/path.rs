@@ -59,9 +59,15 @@ impl LoggablePath {
                 text.push('*');
                 break;
             }
-            let masked = behind_mcp || looks_secret(segment);
+            let plain = !segment.contains(['%', ';']);
+            let is_known = |piece: &[u8]| {
+                KNOWN_SEGMENTS.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            let begins_mcp = WebPath::pieces(segment).iter().any(|piece| is_known(piece));
+            // Spelled in another way, the word and what may be a key stand in one segment.
+            let masked = behind_mcp || looks_secret(segment) || (begins_mcp && !plain);
             text.push_str(if masked && !segment.is_empty() { "*" } else { segment });
-            behind_mcp |= KNOWN_SEGMENTS.iter().any(|word| segment.eq_ignore_ascii_case(word));
+            behind_mcp |= begins_mcp;
         }
         Self { text: Text::Shared(text.into()), trusted: 0 }
     }
@@ -137,6 +143,9 @@ mod tests {
             ("/launches/a%20b?code=canary", "/launches/a%20b"),
             ("/files/a.png/", "/files/a.png/"),
             ("/x/MCP/canary/y", "/x/MCP/*/*"),
+            ("/x/mcp%2Fcanary", "/x/*"),
+            ("/x/%256dcp/canary", "/x/*/*"),
+            ("/x/mcp;a/canary", "/x/*/*"),
             (&format!("/auth/forgot/{key}"), "/auth/forgot/*"),
             (&long, "/a/*"),
         ] {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     snapshot::Snapshot,
-    types::Draining,
+    types::{Draining, Method},
     wire::{Client, Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
 };
 
@@ -63,7 +63,7 @@ async fn http1(
         let after = match next {
             Ok(NextHead::Request(head)) => exchange::run(&mut place, &mut client, &head).await.next,
             Ok(NextHead::Refused(denial)) => {
-                exchange::refuse_head(&place, &mut client, denial).await.next
+                exchange::refuse_head(&place, &mut client, (denial, Method::Other)).await.next
             }
             Ok(NextHead::Closed) => Next::Close,
             Err(_) => return,

@@ -27,8 +27,12 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
 }
 
 /// Refuses what never became a request, and notes it.
-pub(super) async fn refuse_head(place: &Place<'_>, client: &mut Client<'_>, denial: Denial) -> End {
-    let known = Known::arrived(place, Method::Other, Framing::UntilClose);
+pub(super) async fn refuse_head(
+    place: &Place<'_>,
+    client: &mut Client<'_>,
+    (denial, method): (Denial, Method),
+) -> End {
+    let known = Known::arrived(place, method, Framing::UntilClose);
     let end = respond::refuse_unread(place, client, &known, denial).await;
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end

@@ -22,7 +22,7 @@ use crate::{
     upstream::Server,
     wire::{
         Client, Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Upgrade,
-        Written, read_response_head, within,
+        Written, is_answered, read_response_head, within,
     },
 };
 
@@ -133,7 +133,7 @@ impl Asked<'_, '_, '_, '_> {
             let mut connection = connected.map_err(|_| Denial::UpstreamDown)?;
             let stall = self.place.snapshot.timeouts.write_stall;
             let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
-            let written = connection.write_until_heard(&mut parts, stall).await;
+            let written = connection.write_until_heard(&mut parts, stall, is_answered).await;
             if matches!(&written, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
                 return Err(Denial::UpstreamSlow);
             }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     observe::Outcome,
-    types::{Denial, Draining},
+    types::{Denial, Draining, Method},
     wire::{Client, Http2, NextStream, RequestHead, Transport},
 };
 
@@ -34,8 +34,13 @@ pub(super) async fn serve(
     let snapshot = state.snapshot.load_full();
     let timeouts = snapshot.timeouts;
     let greeting = Http2::greet(transport, head_limits(&snapshot), timeouts.write_stall);
-    let Ok(Ok(mut client)) = timeout(timeouts.head, greeting).await else { return };
+    let greeted = tokio::select! {
+        greeted = timeout(timeouts.head, greeting) => greeted,
+        () = draining.begun() => return,
+    };
+    let Ok(Ok(mut client)) = greeted else { return };
     drop(snapshot);
+    let mut cut = draining.clone();
     let mut exchanges = JoinSet::new();
     // Who connects has something to say; later it may take its time.
     let mut patience = timeouts.head;
@@ -47,22 +52,30 @@ pub(super) async fn serve(
             next = client.next() => {
                 let (next, stream) = match next {
                     NextStream::Request(head, stream) => (Ok(head), stream),
-                    NextStream::Refused(denial, stream) => (Err(denial), stream),
+                    NextStream::Refused(denial, method, stream) => (Err((denial, method)), stream),
                     NextStream::Closed => break,
                 };
                 patience = if leaving { FAREWELL } else { timeouts.idle };
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
-                if ended.is_ok_and(|end| end.status.is_none() && end.outcome == Outcome::ClientGone) {
-                    client.gave_up();
+                match ended {
+                    Ok(end) if end.status.is_none() && end.outcome == Outcome::ClientGone => {
+                        client.gave_up();
+                    }
+                    _ => client.was_answered(),
                 }
             }
             () = draining.begun(), if !leaving => {
                 (leaving, patience) = (true, FAREWELL);
                 client.close_gracefully();
             }
+            () = cut.cut() => break,
             () = sleep(patience), if exchanges.is_empty() => {
+                // An answer that is noted as sent may still wait for the socket.
+                if client.is_busy() {
+                    continue;
+                }
                 if leaving {
                     break;
                 }
@@ -87,7 +100,11 @@ struct Site {
 
 impl Site {
     /// Runs one exchange. What is dropped unsent resets its stream.
-    async fn exchange(self, next: Result<RequestHead, Denial>, mut client: Client<'_>) -> End {
+    async fn exchange(
+        self,
+        next: Result<RequestHead, (Denial, Method)>,
+        mut client: Client<'_>,
+    ) -> End {
         let Self { state, door, peer, draining } = self;
         let snapshot = state.snapshot.load_full();
         let mut place = Place {
@@ -100,7 +117,7 @@ impl Site {
         };
         match next {
             Ok(head) => exchange::run(&mut place, &mut client, &head).await,
-            Err(denial) => exchange::refuse_head(&place, &mut client, denial).await,
+            Err(refused) => exchange::refuse_head(&place, &mut client, refused).await,
         }
     }
 }

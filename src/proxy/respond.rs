@@ -101,7 +101,10 @@ pub(super) async fn refuse(
         let body = if shows_text(known, head) { text(known, denial) } else { json(known, denial) };
         Answer::denied(denial, body, methods(place, known))
     });
-    let next = if closes(denial) || !known.in_step { Next::Linger } else { Next::Keep };
+    // Behind an offer to switch to another protocol nobody knows what the client's bytes would be.
+    let offered = head.upgrade.is_some() && known.mcp_rules().is_none();
+    let out_of_step = closes(denial) || !known.in_step || offered;
+    let next = if out_of_step { Next::Linger } else { Next::Keep };
     let mut end = write(place, client, known, (Some(head), answer, next)).await;
     end.reason = Some(denial.face().reason);
     if end.outcome == Outcome::Answered {
@@ -251,9 +254,9 @@ async fn write(
     }
     write_own_fields(&mut out, place.door.kind, known);
     let length = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
-    let coding = match head {
+    let coding = match known.method {
         _ if answer.status == StatusCode::NO_CONTENT => Coding::Absent(None),
-        Some(head) if head.method == Method::Head => Coding::Absent(Some(length)),
+        Method::Head => Coding::Absent(Some(length)),
         _ => Coding::Length(length),
     };
     out.end_head(coding, next == Next::Keep);

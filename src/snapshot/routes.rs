@@ -162,15 +162,38 @@ impl Routes {
             Err(what) => return Some(Err(Denial::Malformed(what))),
         };
         // Of any host: which of them the upstream would take it for isn't ours to know.
-        let touched = |entry: &Entry| !entry.route.is_web() && path.touches(&entry.template);
-        let ambiguous = !spelled_plainly && self.entries.iter().any(touched);
+        let ambiguous = !spelled_plainly && self.touch_mcp(&path);
         // The first that some reading leads to; the others have to lead there too.
         let entry = webs().find(|entry| path.touches(&entry.template))?;
         if ambiguous || !path.is_under(&entry.template) {
             return Some(Err(Denial::Malformed(Malformation::Path)));
         }
+        if let Some(denial) = self.leads_past(host, &path, entry) {
+            return Some(Err(denial));
+        }
         let RouteKind::Web(rules) = &entry.route.kind else { return None };
         Some(Ok(WebLead { route: &entry.route, rules, path }))
+    }
+
+    /// Why a path that is a page here would be MCP behind it, past all that `mcp` routes ask.
+    fn leads_past(&self, host: &str, path: &WebPath<'_>, web: &Entry) -> Option<Denial> {
+        let here = &web.route.upstream;
+        self.entries.iter().filter(|entry| !entry.route.is_web()).find_map(|mcp| {
+            let there = &mcp.route.upstream;
+            // The path as it goes upstream, for the same server.
+            let (taken, less) = (here.strip_prefix.len(), there.strip_prefix.len());
+            let same_server = (&here.endpoint.host, here.endpoint.port)
+                == (&there.endpoint.host, there.endpoint.port);
+            let as_judged = taken == less && mcp.is_for(host);
+            if same_server && !as_judged && path.touches_below(taken, (&mcp.template, less)) {
+                return Some(Denial::NoRoute);
+            }
+            // An MCP path that is spelled plainly, of a host that its route isn't for; the server may
+            // not look at the host.
+            let same_machine = here.endpoint.host == there.endpoint.host;
+            let elsewhere = !mcp.is_for(host) && same_machine && path.touches(&mcp.template);
+            elsewhere.then_some(Denial::Host)
+        })
     }
 
     /// Whether some `mcp` route is for the host (lower-case, without port).

@@ -170,11 +170,9 @@ impl Denial {
             Self::KeyMissing => (S::UNAUTHORIZED, 4010, "key_missing", KEY_TEXT),
             Self::KeyUnknown => (S::UNAUTHORIZED, 4010, "key_unknown", KEY_TEXT),
             Self::KeyExpired => (S::UNAUTHORIZED, 4010, "key_expired", KEY_TEXT),
-            Self::Rate { .. } => {
-                (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit of this key is reached.")
-            }
+            Self::Rate { .. } => (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit is reached."),
             Self::DiscoverRate { .. } => {
-                (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit of this key is reached.")
+                (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit is reached.")
             }
             Self::Streams => (
                 S::TOO_MANY_REQUESTS,
@@ -192,22 +190,27 @@ impl Denial {
             Self::NotRpc => {
                 (S::BAD_REQUEST, -32600, "not_rpc", "Invalid request: not a JSON-RPC message.")
             }
-            Self::Discovery => (S::NOT_FOUND, 4041, "discovery", "There is no OAuth here."),
+            Self::Discovery => {
+                (S::NOT_FOUND, 4041, "discovery", "There is no OAuth here. A valid key is needed.")
+            }
             Self::UpstreamDown => {
-                (S::BAD_GATEWAY, 5020, "upstream_down", "The MCP server can't be reached.")
+                (S::BAD_GATEWAY, 5020, "upstream_down", "The server behind can't be reached.")
             }
             Self::UpstreamSlow => {
-                (S::GATEWAY_TIMEOUT, 5040, "upstream_slow", "The MCP server took too long.")
+                (S::GATEWAY_TIMEOUT, 5040, "upstream_slow", "The server behind took too long.")
             }
             Self::UpstreamBad => (
                 S::BAD_GATEWAY,
                 5021,
                 "upstream_bad",
-                "The MCP server's answer can't be passed on.",
+                "The answer of the server behind can't be passed on.",
             ),
-            Self::UpstreamGone => {
-                (S::BAD_GATEWAY, 5022, "upstream_gone", "The MCP server ended before it answered.")
-            }
+            Self::UpstreamGone => (
+                S::BAD_GATEWAY,
+                5022,
+                "upstream_gone",
+                "The server behind ended before it answered.",
+            ),
         };
         Face { status, code, reason, text }
     }

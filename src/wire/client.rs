@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
                 let buffer = connection.buffer();
                 (buffer.len() >= length).then(|| buffer.split_to(length).freeze())
             }
-            Self::Http2(_) => None,
+            Self::Http2(stream) => stream.take_at_hand(length),
         }
     }
 

@@ -130,12 +130,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush(stall).await
     }
 
-    /// Writes all parts and flushes, unless the peer says something first: then it is heard, and
-    /// the rest stays unsaid. What came is in the buffer. Fails as [`Connection::write_all`] does.
+    /// Writes all parts and flushes, unless the peer says something first that `counts`: then it is
+    /// heard, and the rest stays unsaid. What came is in the buffer. Fails as [`Connection::write_all`] does.
     pub async fn write_until_heard(
         &mut self,
         mut parts: &mut [IoSlice<'_>],
         stall: Duration,
+        counts: impl Fn(&mut BytesMut) -> bool,
     ) -> io::Result<Written> {
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
@@ -143,7 +144,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let step = unless_stalled(stall, |cx| match self.poll_write_parts(cx, now) {
                 Poll::Ready(taken) => Poll::Ready(taken.map(Some)),
                 // Listened to only where it takes nothing more, so that it costs nothing else.
-                Poll::Pending => self.poll_fill(cx).map_ok(|_| None),
+                Poll::Pending => match self.poll_fill(cx) {
+                    Poll::Ready(Ok(1..)) if !counts(&mut self.read) => {
+                        // Asked again at once, or nobody would wake us.
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                    heard => heard.map_ok(|_| None),
+                },
             });
             match step.await? {
                 Some(taken) => IoSlice::advance_slices(&mut parts, checked(taken)?),

@@ -24,8 +24,9 @@ pub use client::Client;
 pub use connection::{Connection, Written};
 pub use fields::Fields;
 pub use h1::{
-    BodyDecoder, Decoded, HeadScan, LAST_CHUNK, end_head, read_request_head, read_response_head,
-    write_chunk, write_chunk_head, write_content_length, write_field, write_request_line,
+    BodyDecoder, Decoded, HeadScan, LAST_CHUNK, end_head, is_answered, read_request_head,
+    read_response_head, write_chunk, write_chunk_head, write_content_length, write_field,
+    write_request_line,
 };
 pub use h2::{Http2, NextStream, Stream};
 pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Upgrade, Version};

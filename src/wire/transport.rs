@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -40,6 +40,16 @@ impl Transport {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
+    }
+
+    /// Has the system ask now and then whether the peer is still there, where nobody else does.
+    pub fn probe_when_idle(&self) {
+        let probes = TcpKeepalive::new()
+            .with_time(Duration::from_secs(60))
+            .with_interval(Duration::from_secs(15))
+            .with_retries(4);
+        // Where the system refuses, the connection is gone already.
+        let _ = SockRef::from(self.socket()).set_tcp_keepalive(&probes);
     }
 
     /// Makes the end of the connection a reset: the peer can't take it for an end of input.

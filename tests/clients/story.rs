@@ -96,7 +96,7 @@ fn judge(client: Client, stage: &Stage, credential: Credential, output: &str) {
     assert_eq!(text("reconnected"), result);
     sheet.note("reconnect", "yes", "");
     let limited = text("limited");
-    assert!(limited.contains("The rate limit of this key is reached. Retry in "), "{limited}");
+    assert!(limited.contains("The rate limit is reached. Retry in "), "{limited}");
     assert!(limited.ends_with(" s."), "{limited}");
     sheet.note_refusal("rate", "429", &limited);
     assert_eq!(text("alive"), result);

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 /// What the clients were shown that the gateway refused.
 const KEY_REFUSED: &str = "A valid key is needed.";
-const RATE_REFUSED: &str = "The rate limit of this key is reached.";
+const RATE_REFUSED: &str = "The rate limit is reached.";
 
 /// The lines of one client on one dialect.
 pub(crate) struct Sheet {

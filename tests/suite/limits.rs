@@ -45,7 +45,7 @@ async fn a_refused_call_is_told_by_its_id_and_when_to_come_back() {
     let wait = json["error"]["data"]["retry_after_ms"].as_u64().unwrap();
     assert!(wait <= 60_000 && wait > (seconds - 1) * 1000);
     let text = json["error"]["message"].as_str().unwrap();
-    assert_eq!(text, format!("The rate limit of this key is reached. Retry in {seconds} s."));
+    assert_eq!(text, format!("The rate limit is reached. Retry in {seconds} s."));
     assert!(!answer.closes(), "the client goes on with this connection");
 }
 

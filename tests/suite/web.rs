@@ -93,7 +93,12 @@ async fn a_page_passes_with_its_cookies_and_the_clients_host() {
 #[tokio::test]
 async fn a_page_that_was_come_from_by_a_key_is_not_told() {
     let (mut upstream, gateway) = boot("").await;
-    for referer in ["http://gateway.test/api/mcp/key-in-a-page", "http://gateway.test/a/../b"] {
+    for referer in [
+        "http://gateway.test/api/mcp/key-in-a-page",
+        "http://gateway.test/a/../b",
+        "//gateway.test/api/mcp/key-in-a-page",
+        "/api/mcp/key-in-a-page",
+    ] {
         let call = Call::new("GET", "/").field("referer", referer);
         let seen = gateway.pass(&mut upstream, &call).await;
         assert_eq!(seen.field("referer"), None, "{referer}");
@@ -157,6 +162,21 @@ async fn no_spelling_of_an_mcp_path_reaches_the_site() {
     assert_eq!(seen.target, format!("/mcp/{}", key.text()), "plainly spelled it is MCP");
     let plain = Call::new("GET", "/api/mcpx").host("gateway.test");
     assert_eq!(gateway.pass(&mut upstream, &plain).await.target, "/api/mcpx", "another path");
+}
+
+#[tokio::test]
+async fn an_mcp_path_of_another_host_or_behind_another_prefix_is_no_page() {
+    let (mut upstream, gateway) = boot("").await;
+    let body = call_with_id(1, "initialize");
+    let elsewhere = |key: &str| Call::post(&format!("/api/mcp/{key}"), &body).host("site.test");
+    gateway.ask(&elsewhere("abc")).await.refused(421, "host");
+    gateway.ask(&elsewhere("a=b")).await.refused(400, "malformed");
+    // The upstream takes /api off for the MCP route alone; what it would be without is MCP there.
+    for target in ["/mcp/K", "/MCP/K/sse", "/mcp"] {
+        gateway.ask(&Call::post(target, &body)).await.refused(404, "no_route");
+    }
+    gateway.ask(&Call::post("/%6dcp/K", &body)).await.refused(404, "no_route");
+    upstream.saw_nothing(&gateway).await;
 }
 
 #[tokio::test]
@@ -249,6 +269,22 @@ async fn an_expectation_of_100_is_met_once_the_site_is_connected() {
     assert!(!seen.contains("expect"), "{seen}");
     site.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_interim_answer_ends_no_upload() {
+    let (listener, gateway, _upstream) = raw_site("").await;
+    let mut client = gateway.client().await;
+    client.raw("POST /u HTTP/1.1\r\nhost: gateway.test\r\ncontent-length: 4\r\n\r\nab").await;
+    let (mut site, _) = listener.accept().await.unwrap();
+    read_until(&mut site, "ab").await;
+    site.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 10").await.unwrap();
+    site.write_all(b"0 Continue\r\n\r\n").await.unwrap();
+    client.raw("cd").await;
+    read_until(&mut site, "cd").await;
+    site.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text(), answer.closes()), (200, "ok", false));
 }
 
 #[tokio::test]
@@ -417,6 +453,23 @@ async fn a_site_that_does_not_switch_answers_and_nothing_behind_the_offer_is_a_r
     site.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.text(), answer.closes()), (403, "no", true));
+    client.is_closed().await;
+}
+
+#[tokio::test]
+async fn nothing_behind_an_offer_that_is_refused_here_is_a_request() {
+    let lines = "upgrade = [\"websocket\"]\nrate = \"1/h\"\nburst = 1";
+    let (listener, gateway, _upstream) = raw_site(lines).await;
+    let visitor = gateway.client().await;
+    drop(visitor);
+    let mut client = gateway.client().await;
+    client.send(&Call::new("GET", "/")).await;
+    let (mut site, _) = listener.accept().await.unwrap();
+    read_until(&mut site, "\r\n\r\n").await;
+    site.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert_eq!(client.answer().await.status, 204);
+    client.raw([OFFER, "GET / HTTP/1.1\r\nhost: gateway.test\r\n\r\n"].concat()).await;
+    assert!(client.answer().await.refused(429, "rate").closes());
     client.is_closed().await;
 }
 

@@ -69,10 +69,13 @@ fn stripped(path: &str, segments: usize) -> &str {
 
 /// Whether a page that was come from has a key in its address, so that the site must not hear of it.
 fn shows_key(referer: &[u8], routes: &Routes) -> bool {
-    let address = str::from_utf8(referer).ok().and_then(|text| text.split_once("://"));
-    let Some((_, address)) = address else { return false };
-    let Some(at) = address.find('/') else { return false };
-    let path = address.get(at..).unwrap_or_default().split('#').next().unwrap_or_default();
+    let Ok(address) = str::from_utf8(referer) else { return true };
+    // A scheme and an authority, an authority alone, or a path (RFC 9110 10.1.3).
+    let behind = address.find("://").map(|at| at + 3).or(address.starts_with("//").then_some(2));
+    let path = match behind.and_then(|at| address.get(at..)) {
+        Some(authority) => authority.find('/').and_then(|at| authority.get(at..)).unwrap_or("/"),
+        None => address,
+    };
     WebPath::read(path).map_or(true, |path| routes.touch_mcp(&path))
 }
 

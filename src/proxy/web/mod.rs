@@ -33,8 +33,9 @@ pub(super) async fn answer(
     let server = place.state.servers.get(&upstream.name).ok_or(Denial::UpstreamDown)?;
     let composed = compose::head(head, entered, &visit, &place.snapshot.routes);
     let started = Instant::now();
-    let asked = upload::Asked { place, server, head, visit: &visit };
-    let (upstream, answered) = asked.send(&visit.permit, client, &composed, known).await?;
+    let admit::Visit { permit, max_body, upgrade } = visit;
+    let asked = upload::Asked { place, server, head, max_body, upgrade };
+    let (upstream, answered) = asked.send(&permit, client, &composed, known).await?;
     let at = Instant::now();
     place.state.metrics.upstream_answered(&server.upstream.name, at - started);
     let mut answer = Answered { server: Arc::clone(server), upstream, head: answered, at };
@@ -42,11 +43,10 @@ pub(super) async fn answer(
         return Ok(tunnel::run(place, client, (head, entered), &mut answer, known).await);
     }
     let mut end = relay::relay(place, client, (head, entered), &mut answer, known).await;
-    if end.next == Next::Keep || !known.in_step {
-        // What the client still sends of its body is read away, so that it can read the answer.
-        // Behind an offer to switch that wasn't taken, nobody knows what its bytes would be.
-        let out_of_step = !known.in_step || head.upgrade.is_some();
-        end.next = if out_of_step && end.next != Next::Reset { Next::Linger } else { end.next };
+    // What the client still sends, of its body or behind an offer that wasn't taken, is read away,
+    // so that it can read the answer.
+    if end.next == Next::Close && (!known.in_step || head.upgrade.is_some()) {
+        end.next = Next::Linger;
     }
     answer.settle();
     Ok(end)

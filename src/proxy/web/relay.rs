@@ -12,7 +12,7 @@ use super::super::{
     respond,
     stream::Pump,
 };
-use crate::wire::{Client, Coding, Outgoing, RequestHead};
+use crate::wire::{Client, Coding, Outgoing, RequestHead, Version};
 
 /// Fields of the site that never go on. `wire` has dropped what is hop-by-hop already.
 const DROPPED: &[&[u8]] = &[
@@ -56,7 +56,7 @@ pub(super) async fn relay(
     }
     let first_byte = answer.at - known.started;
     let mut pump = Pump::new(place, client, out, events);
-    if !known.in_step {
+    if !known.in_step && head.version != Version::Http2 {
         pump.ignore_client();
     }
     let pumped = pump.run(answer, None).await;

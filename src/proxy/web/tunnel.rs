@@ -33,6 +33,10 @@ pub(super) async fn run(
     answer.head.persistent = false;
     let (Client::Http1(connection), Ok(())) = (client, told) else { return End::gone() };
     record::stream_opened(place, known, status, connection.used() - place.begins);
+    let _open = place.state.metrics.stream_opened(&entered.lead.route.name, None);
+    // Either side may be silent for hours, or gone without a word.
+    connection.stream().probe_when_idle();
+    answer.upstream.stream().probe_when_idle();
     let mut bytes_out = 0;
     let ended = tokio::select! {
         ended = tunnel(connection, &mut answer.upstream, stall, &mut bytes_out) => ended,

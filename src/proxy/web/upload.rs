@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use super::super::{
-    admit::{Permit, Visit},
+    admit::Permit,
     forward::head_of_answer,
     place::{Known, Place, Stopped},
 };
@@ -19,7 +19,7 @@ use crate::{
     upstream::Server,
     wire::{
         BodyDecoder, Client, Connection, Framing, LAST_CHUNK, Pace, RequestHead, ResponseHead,
-        Transport, Written, write_chunk_head,
+        Transport, Upgrade, Written, is_answered, write_chunk_head,
     },
 };
 
@@ -28,7 +28,10 @@ pub(super) struct Asked<'p, 's> {
     pub(super) place: &'p Place<'s>,
     pub(super) server: &'p Arc<Server>,
     pub(super) head: &'p RequestHead,
-    pub(super) visit: &'p Visit,
+    /// The most that the body may come to, in bytes.
+    pub(super) max_body: Option<u64>,
+    /// The protocol that the client asks to switch to.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 /// How an upload ended.
@@ -50,29 +53,60 @@ impl Asked<'_, '_> {
         composed: &[u8],
         known: &mut Known,
     ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
-        let timeouts = &self.place.snapshot.timeouts;
-        let connected = self.server.connection(timeouts.upstream_connect).await;
-        let mut upstream = connected.map_err(|_| Denial::UpstreamDown)?;
-        let mut uploaded = self.write(&mut upstream, &mut [IoSlice::new(composed)]).await?;
-        if uploaded == Uploaded::Whole && !known.in_step {
-            known.body_begun = true;
-            uploaded = self.upload(client, &mut upstream).await?;
-            known.in_step = uploaded == Uploaded::Whole;
-        }
-        let (name, patience) = (&self.server.upstream.name, timeouts.upstream_first_byte);
         let mut draining = self.place.draining.clone();
-        let answered =
-            head_of_answer(&mut upstream, (name, self.head.method, patience), self.visit.upgrade);
-        let answer = tokio::select! {
-            biased;
-            answer = answered => answer,
-            // Who still sends its body isn't listened to: the answer comes at once, or never.
-            () = client.gone(), if known.in_step => return Err(Stopped::Gone),
-            () = draining.cut() => Err(Denial::Overload),
+        let answered = async {
+            let mut upstream = self.begin(client, composed, known.in_step).await?;
+            let mut uploaded = Uploaded::Whole;
+            if !known.in_step {
+                known.body_begun = true;
+                uploaded = self.upload(client, &mut upstream).await?;
+                known.in_step = uploaded == Uploaded::Whole;
+            }
+            let mut answer = self.answer(client, &mut upstream, known.in_step).await?;
+            answer.persistent &= uploaded == Uploaded::Whole;
+            Ok((upstream, answer))
         };
-        let mut answer = answer?;
-        answer.persistent &= uploaded == Uploaded::Whole;
-        Ok((upstream, answer))
+        tokio::select! {
+            biased;
+            answered = answered => answered,
+            () = draining.cut() => Err(Denial::Overload.into()),
+        }
+    }
+
+    /// Connects, and sends the head.
+    async fn begin(
+        &self,
+        client: &mut Client<'_>,
+        composed: &[u8],
+        in_step: bool,
+    ) -> Result<Connection<Transport>, Stopped> {
+        let begun = async {
+            let connect = self.place.snapshot.timeouts.upstream_connect;
+            let connected = self.server.connection(connect).await;
+            let mut upstream = connected.map_err(|_| Denial::UpstreamDown)?;
+            self.write(&mut upstream, &mut [IoSlice::new(composed)]).await?;
+            Ok(upstream)
+        };
+        tokio::select! {
+            biased;
+            begun = begun => begun,
+            () = client.gone(), if can_be_seen_to_go(client, in_step) => Err(Stopped::Gone),
+        }
+    }
+
+    async fn answer(
+        &self,
+        client: &mut Client<'_>,
+        upstream: &mut Connection<Transport>,
+        in_step: bool,
+    ) -> Result<ResponseHead, Stopped> {
+        let patience = self.place.snapshot.timeouts.upstream_first_byte;
+        let wanted = (&self.server.upstream.name, self.head.method, patience);
+        tokio::select! {
+            biased;
+            answer = head_of_answer(upstream, wanted, self.upgrade) => Ok(answer?),
+            () = client.gone(), if can_be_seen_to_go(client, in_step) => Err(Stopped::Gone),
+        }
     }
 
     /// Brings the body upstream. The client has its pace for what it sends; the time that the
@@ -88,18 +122,19 @@ impl Asked<'_, '_> {
         }
         let mut decoder = BodyDecoder::new(self.head.framing);
         let mut pace = Pace::new(timeouts.body);
-        let mut draining = self.place.draining.clone();
         let mut size = 0_u64;
         loop {
             let part = tokio::select! {
                 biased;
                 part = client.part(&mut decoder, &mut pace) => part??,
-                _ = upstream.fill() => return Ok(Uploaded::Heard),
-                () = draining.cut() => return Err(Denial::Overload.into()),
+                came = upstream.fill() => match came {
+                    Ok(1..) if !is_answered(upstream.buffer()) => continue,
+                    _ => return Ok(Uploaded::Heard),
+                },
             };
             let Some(data) = part else { break };
             size = size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
-            if self.visit.max_body.is_some_and(|most| size > most) {
+            if self.max_body.is_some_and(|most| size > most) {
                 return Err(Denial::BodyTooLarge.into());
             }
             let begin = Instant::now();
@@ -134,7 +169,7 @@ impl Asked<'_, '_> {
         parts: &mut [IoSlice<'_>],
     ) -> Result<Uploaded, Stopped> {
         let stall = self.place.snapshot.timeouts.write_stall;
-        match upstream.write_until_heard(parts, stall).await {
+        match upstream.write_until_heard(parts, stall, is_answered).await {
             Ok(Written::Whole) => Ok(Uploaded::Whole),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(Denial::UpstreamSlow.into())
@@ -143,4 +178,10 @@ impl Asked<'_, '_> {
             Ok(Written::InPart) | Err(_) => Ok(Uploaded::Heard),
         }
     }
+}
+
+/// Whether waiting for a client to go takes nothing of its body: HTTP/1.1 shows it only where
+/// nothing of the body is still to come.
+const fn can_be_seen_to_go(client: &Client<'_>, in_step: bool) -> bool {
+    in_step || matches!(client, Client::Http2(_))
 }

@@ -67,6 +67,16 @@ impl<'a> WebPath<'a> {
         self.raw.split('/').skip(1)
     }
 
+    /// What a segment holds for who decodes it: one piece, or several where slashes were encoded.
+    pub fn pieces(segment: &str) -> Vec<Vec<u8>> {
+        let mut spelled = segment.as_bytes().to_vec();
+        for _ in 0..MAX_READINGS {
+            spelled = decode(&spelled, false).unwrap_or(spelled);
+        }
+        let border = |byte: &u8| matches!(byte, b'/' | b';' | b'?' | b'#');
+        spelled.split(border).map(<[u8]>::to_vec).collect()
+    }
+
     /// The segments of the last reading: lower-case, as the most thorough of servers sees them.
     pub fn resolved(&self) -> impl Iterator<Item = &[u8]> {
         let last = self.readings.last().map_or(&[][..], |reading| reading);
@@ -75,7 +85,12 @@ impl<'a> WebPath<'a> {
 
     /// Whether some reading of it lies under the template.
     pub fn touches(&self, template: &Template) -> bool {
-        self.readings.iter().any(|reading| lies_under(reading, template))
+        self.touches_below(0, (template, 0))
+    }
+
+    /// The same once so many segments were taken off the path, and so many off the template.
+    pub fn touches_below(&self, taken: usize, template: (&Template, usize)) -> bool {
+        self.readings.iter().any(|reading| lies_under(reading, taken, template))
     }
 
     /// Whether every reading of it lies under the template, and the raw path too, spelled plainly.
@@ -85,13 +100,14 @@ impl<'a> WebPath<'a> {
             (Some(fixed), Some(segment)) => segment.eq_ignore_ascii_case(fixed),
             _ => false,
         });
-        plainly && self.readings.iter().all(|reading| lies_under(reading, template))
+        plainly && self.readings.iter().all(|reading| lies_under(reading, 0, (template, 0)))
     }
 }
 
-fn lies_under(reading: &[u8], template: &Template) -> bool {
-    let mut segments = reading.split(|byte| *byte == b'/').skip(1).filter(|s| !s.is_empty());
-    template.parts().all(|part| match (part, segments.next()) {
+fn lies_under(reading: &[u8], taken: usize, (template, less): (&Template, usize)) -> bool {
+    let segments = reading.split(|byte| *byte == b'/').skip(1).filter(|s| !s.is_empty());
+    let mut segments = segments.skip(taken);
+    template.parts().skip(less).all(|part| match (part, segments.next()) {
         (Some(fixed), Some(segment)) => segment.eq_ignore_ascii_case(fixed.as_bytes()),
         (None, Some(_)) => true,
         (_, None) => false,
@@ -101,7 +117,13 @@ fn lies_under(reading: &[u8], template: &Template) -> bool {
 /// Holds one spelling to the bytes that are read alike everywhere. Whether there are triplets.
 fn check(spelled: &[u8]) -> Result<bool, Malformation> {
     let foreign = |byte: &u8| matches!(byte, b'\\' | 0..=0x1f | 0x7f);
-    if spelled.iter().any(foreign) {
+    // Some take parameters off before they decode, and some after: what is encoded in one would be
+    // a part of the path to the latter alone.
+    let in_parameter = |segment: &[u8]| {
+        let behind = segment.iter().position(|byte| *byte == b';').map(|at| segment.get(at..));
+        behind.flatten().is_some_and(|parameter| parameter.contains(&b'%'))
+    };
+    if spelled.iter().any(foreign) || spelled.split(|byte| *byte == b'/').any(in_parameter) {
         return Err(Malformation::Path);
     }
     Ok(spelled.contains(&b'%'))
@@ -132,9 +154,10 @@ fn normal<'a>(spelled: &Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>, Malformation> {
     Ok(Cow::Owned(out))
 }
 
-/// Tomcat and its like end a segment at `;` (CVE-2026-73551).
+/// Tomcat and its like end a segment at `;` (CVE-2026-73551). A decoded `?` or `#` ends a path for
+/// who decodes before it looks for them.
 fn without_parameters(segment: &[u8]) -> &[u8] {
-    segment.split(|byte| *byte == b';').next().unwrap_or_default()
+    segment.split(|byte| matches!(byte, b';' | b'?' | b'#')).next().unwrap_or_default()
 }
 
 /// Decodes each triplet once. On the wire every percent sign begins one; what was decoded may hold
@@ -197,6 +220,8 @@ mod tests {
             "/a\\b",
             "/a%5cb",
             "/%00",
+            "/a;%2fb",
+            "/a%3b%252fb",
             "/a%0a",
             "/%zz",
             "/%2",
@@ -218,7 +243,9 @@ mod tests {
             "/api;a/mcp;b/k",
             "/api%2fmcp%2Fk",
             "/%2561pi/mcp/k",
-            "/api/m%63p;%2f/k",
+            "/api/m%63p;/k",
+            "/api/mcp%3Fx/k",
+            "/api/mcp%23/k",
         ] {
             assert!(touches("/api/mcp/{key}", target), "{target}");
         }
@@ -247,11 +274,19 @@ mod tests {
         fn every_reading_of_a_server_is_one_that_was_judged(
             path in "/([aM/;.]|%4d|%2f|%25|%32|%66|%61|%3b){0,12}",
             decodings in 0..4_usize,
+            cuts_first: bool,
         ) {
             let template = Template::parse("/a/m").unwrap();
             let Ok(read) = WebPath::read(&path) else { return Ok(()) };
             let mut seen = path.clone().into_bytes();
+            let cut = |path: &[u8]| {
+                let segments: Vec<_> = path.split(|b| *b == b'/').map(without_parameters).collect();
+                segments.join(&b'/')
+            };
             for _ in 0..decodings {
+                if cuts_first {
+                    seen = cut(&seen);
+                }
                 seen = decode(&seen, false).unwrap();
             }
             let Ok(text) = String::from_utf8(seen) else { return Ok(()) };

@@ -75,7 +75,7 @@ async fn parts_arrive_in_order_however_little_is_taken_at_a_time() {
             peer.read_to_end(&mut taken).await.unwrap();
             taken
         });
-        let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL).await;
+        let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL, |_| true).await;
         assert_eq!(written.unwrap(), Written::Whole);
         conn.finish(STALL).await.unwrap();
         assert_eq!(reader.await.unwrap(), b"head\r\n\r\nbody");
@@ -122,7 +122,7 @@ impl AsyncWrite for Plain {
 async fn parts_are_written_one_by_one_where_a_transport_takes_one_slice() {
     let mut conn = Connection::new(Plain { written: Vec::new(), writes: 0 });
     let parts: [&[u8]; 4] = [b"head", b"", b"body", b""];
-    let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL).await;
+    let written = conn.write_until_heard(&mut parts.map(IoSlice::new), STALL, |_| true).await;
     assert_eq!(written.unwrap(), Written::Whole);
     assert_eq!((&conn.stream().written[..], conn.stream().writes), (&b"headbody"[..], 2));
 }

@@ -19,7 +19,7 @@ mod write;
 pub use body::BodyDecoder;
 pub use decoded::Decoded;
 pub use request::read_request_head;
-pub use response::read_response_head;
+pub use response::{is_answered, read_response_head};
 pub use scan::HeadScan;
 pub use write::{
     LAST_CHUNK, end_head, write_chunk, write_chunk_head, write_content_length, write_field,

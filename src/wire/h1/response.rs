@@ -1,4 +1,4 @@
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use http::StatusCode;
 
 use super::{
@@ -32,6 +32,31 @@ pub fn read_response_head(
         None => Ok(None),
     }
 }
+
+/// Takes interim answers (1xx, but no switch) off the front. Whether what stands there then is the
+/// answer, or begins like one that can't be read: not where it is nothing, or too little to tell.
+pub fn is_answered(buf: &mut BytesMut) -> bool {
+    /// Up to its status, an answer has so many bytes.
+    const STATUS_END: usize = 12;
+    loop {
+        let status = match buf.get(..STATUS_END) {
+            Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', status @ ..]) => status,
+            Some(_) => return true,
+            None => return false,
+        };
+        if status.first() != Some(&b'1') || status == b"101" {
+            return true;
+        }
+        match memchr::memmem::find(buf, b"\r\n\r\n") {
+            Some(end) => buf.advance(end + 4),
+            // One without an end is no answer that anybody waits for.
+            None => return buf.len() > MAX_INTERIM_BYTES,
+        }
+    }
+}
+
+/// The most that one interim answer may take.
+const MAX_INTERIM_BYTES: usize = 16 * 1024;
 
 fn find_end(
     scan: &mut HeadScan,
@@ -71,7 +96,8 @@ fn interpret(
         fields: Fields::from_lines(head.freeze(), lines),
         framing,
         length: match announced {
-            Some(Framing::Length(length)) => Some(length),
+            // RFC 9110 8.6: of a 204 there is none to tell.
+            Some(Framing::Length(length)) if line.status != StatusCode::NO_CONTENT => Some(length),
             _ => None,
         },
         upgrade,

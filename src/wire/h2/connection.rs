@@ -11,7 +11,7 @@ use super::{
     watched::{Seen, Watched},
 };
 use crate::{
-    types::Denial,
+    types::{Denial, Method},
     wire::{HeadLimits, RequestHead},
 };
 
@@ -20,13 +20,13 @@ const STREAMS: u32 = 32;
 
 /// What a client may send ahead on one stream. More than the 64 KiB that are usual: an upload over
 /// a slow line moves one window a round trip.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// What it may send ahead in all, and so what unread bodies of a connection can take.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// What of one answer may wait for the socket. With the streams, 1 MiB a connection.
-const SEND_BUFFER: usize = 32 * 1024;
+/// What of one answer may wait for the socket. With the streams, 512 KiB a connection.
+const SEND_BUFFER: usize = 16 * 1024;
 
 /// Streams that a client may reset before they were looked at (CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
@@ -34,9 +34,10 @@ const PENDING_RESETS: usize = 20;
 /// Streams that a client may provoke us to reset (CVE-2025-8671, "MadeYouReset").
 const PROVOKED_RESETS: usize = 200;
 
-/// Requests that a client may give up before anything was answered, at once and each second.
-const GIVEN_UP_AT_ONCE: f64 = 50.0;
-const GIVEN_UP_PER_SECOND: f64 = 1.0;
+/// Requests that a client may give up before anything was answered, at once and each second; each
+/// that it waits for forgives one more. Who leaves a page of pictures gives up dozens.
+const GIVEN_UP_AT_ONCE: f64 = 100.0;
+const GIVEN_UP_PER_SECOND: f64 = 10.0;
 
 /// A connection of a client that speaks HTTP/2.
 pub struct Http2<S> {
@@ -51,7 +52,7 @@ pub enum NextStream {
     /// A request and its exchange.
     Request(RequestHead, Stream),
     /// Something that is no request here. Its stream is to be answered.
-    Refused(Denial, Stream),
+    Refused(Denial, Method, Stream),
     /// Nothing more will come.
     Closed,
 }
@@ -64,7 +65,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     /// Where the client doesn't begin as RFC 9113 3.4 has it.
     pub async fn greet(stream: S, limits: HeadLimits, stall: Duration) -> io::Result<Self> {
         let (watched, seen) = Watched::new(stream, stall);
-        let list = u32::try_from(limits.head).unwrap_or(u32::MAX);
+        // Twice as much: up to there the answer is ours and says why, beyond it the library's own.
+        let list = u32::try_from(limits.head).unwrap_or(u32::MAX).saturating_mul(2);
         let greeted = server::Builder::new()
             .max_concurrent_streams(STREAMS)
             .initial_window_size(STREAM_WINDOW)
@@ -108,8 +110,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
         let stream = Stream::new(answer, body, head::size(&parts));
         match read {
             Ok(head) => NextStream::Request(head, stream),
-            Err(denial) => NextStream::Refused(denial, stream),
+            Err(denial) => {
+                let method = Method::parse(parts.method.as_str().as_bytes());
+                NextStream::Refused(denial, method, stream)
+            }
         }
+    }
+
+    /// A client waited for its answer.
+    pub fn was_answered(&mut self) {
+        self.given_up.count = (self.given_up.count - 1.0).max(0.0);
+    }
+
+    /// Whether something of an exchange is still to be sent or received.
+    pub fn is_busy(&self) -> bool {
+        self.connection.has_streams()
     }
 
     /// Takes no more requests, and lets those under way end (RFC 9113 6.8).

@@ -82,7 +82,8 @@ fn read_host(uri: &Uri, fields: &HeaderMap) -> Result<Host, Denial> {
 
 fn read_target(uri: &Uri, method: Method) -> Result<Bytes, Denial> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let fine = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    // A fragment was cut off by `http` before anyone could see it: it is neither judged nor sent.
+    let fine = target.bytes().all(|byte| byte.is_ascii_graphic());
     match target.as_bytes() {
         [b'/', ..] if fine => Ok(Bytes::copy_from_slice(target.as_bytes())),
         b"*" if method == Method::Options => Ok(Bytes::from_static(b"*")),

@@ -1,11 +1,11 @@
 use std::{
     future::poll_fn,
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{Response, StatusCode};
 use tokio::time::sleep;
@@ -55,12 +55,35 @@ impl Stream {
 
     /// The next part of the body; `None` at its end. Trailers are dropped.
     pub(in crate::wire) async fn part(&mut self) -> io::Result<Option<Bytes>> {
-        let part = poll_fn(|cx| self.body.poll_data(cx)).await;
-        let Some(part) = part.transpose().map_err(io::Error::other)? else { return Ok(None) };
+        let part = loop {
+            let part = poll_fn(|cx| self.body.poll_data(cx)).await;
+            match part.transpose().map_err(io::Error::other)? {
+                None => return Ok(None),
+                // The frame that ends a body is often empty; as a chunk it would be an end of its own.
+                Some(part) if part.is_empty() => {}
+                Some(part) => break part,
+            }
+        };
         self.received = self.received.saturating_add(count(part.len()));
         // The window is given back at once: who reads here bounds what it keeps.
         self.body.flow_control().release_capacity(part.len()).map_err(io::Error::other)?;
         Ok(Some(part))
+    }
+
+    /// Takes a body of `length` bytes that has come whole already; `None` where it hasn't.
+    pub(in crate::wire) fn take_at_hand(&mut self, length: usize) -> Option<Bytes> {
+        let mut body = BytesMut::new();
+        let mut asked = Context::from_waker(Waker::noop());
+        while !self.body.is_end_stream() {
+            let Poll::Ready(Some(Ok(part))) = self.body.poll_data(&mut asked) else { break };
+            let _ = self.body.flow_control().release_capacity(part.len());
+            self.received = self.received.saturating_add(count(part.len()));
+            if body.len() + part.len() > length {
+                return None;
+            }
+            body.extend_from_slice(&part);
+        }
+        (body.len() == length).then(|| body.freeze())
     }
 
     /// Sends a head and parts of a body as the client has room for them.
@@ -79,7 +102,8 @@ impl Stream {
         let patience = stall + Duration::from_secs(count(data.len()) / FLOOR_BYTES_PER_SECOND);
         let sent = within(|| sleep(patience), async {
             while !data.is_empty() {
-                let room = poll_fn(|cx| self.poll_room(cx, data.len())).await?;
+                let room = within(|| sleep(stall), poll_fn(|cx| self.poll_room(cx, data.len())));
+                let room = room.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
                 let part = data.split_to(room.min(data.len()));
                 self.send_part(part, ended && data.is_empty())?;
             }
