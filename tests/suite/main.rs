@@ -12,6 +12,7 @@ mod harness;
 
 mod smoke;
 
+mod http2;
 mod routing;
 mod strict;
 

@@ -215,6 +215,11 @@ impl Gateway {
         self.setup.authority.clone().expect("a TLS listener")
     }
 
+    /// Where everything that clients receive is noted.
+    pub(super) const fn received(&self) -> &Arc<Received> {
+        &self.received
+    }
+
     /// A client on a transport to it.
     pub(super) fn client_on(&self, transport: Transport) -> Client {
         Client::new(transport, Arc::clone(&self.received))

@@ -11,6 +11,7 @@ mod call;
 mod client;
 mod events;
 mod gateway;
+mod http2;
 mod key;
 mod sinks;
 mod stopping;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     client::Client,
     events::{Event, EventStream},
     gateway::{Gateway, Setup},
+    http2::{Heard, Http2},
     key::Key,
     stopping::Stopping,
     upstream::{Seen, Streaming, Upstream},

@@ -9,31 +9,43 @@ use super::{Client, Gateway, gateway::HOST, within};
 impl Gateway {
     /// A connection over TLS that has been shaken hands on.
     pub(crate) async fn tls_client(&self) -> Client {
+        self.tls_client_for(&[]).await
+    }
+
+    /// The same, with the first of these protocols agreed.
+    pub(crate) async fn tls_client_for(&self, protocols: &[&[u8]]) -> Client {
+        self.client_on(self.tls_transport(protocols).await)
+    }
+
+    /// A connection over TLS on which the first of these protocols is agreed (RFC 7301).
+    pub(crate) async fn tls_transport(&self, protocols: &[&[u8]]) -> Transport {
         let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
         let name = ServerName::try_from(HOST).unwrap();
-        let connect = TlsConnector::from(self.tls_config()).connect(name, Socket(socket));
+        let mut config = self.tls_config();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let connect = TlsConnector::from(Arc::new(config)).connect(name, Socket(socket));
         let tls = within("a TLS handshake", connect).await.unwrap();
-        self.client_on(Transport::Tls(Box::new(tls.into())))
+        assert_eq!(tls.get_ref().1.alpn_protocol(), protocols.first().copied());
+        Transport::Tls(Box::new(tls.into()))
     }
 
     /// What a TLS client says first.
     pub(crate) fn client_hello(&self) -> Vec<u8> {
         let name = ServerName::try_from(HOST).unwrap();
-        let mut client = ClientConnection::new(self.tls_config(), name).unwrap();
+        let mut client = ClientConnection::new(Arc::new(self.tls_config()), name).unwrap();
         let mut hello = Vec::new();
         client.write_tls(&mut hello).unwrap();
         hello
     }
 
-    fn tls_config(&self) -> Arc<ClientConfig> {
+    fn tls_config(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        Arc::new(config)
+            .with_no_client_auth()
     }
 }

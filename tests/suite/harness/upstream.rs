@@ -126,16 +126,30 @@ impl Upstream {
     }
 
     /// Holds the gateway to having sent nothing since the last request that was taken: neither a
-    /// request nor a connection. A marker that is sent now arrives first.
+    /// request nor a connection.
     pub(crate) async fn saw_nothing(&mut self, gateway: &Gateway) {
+        let saw = self.saw(gateway).await;
+        assert!(saw.is_empty(), "the upstream saw {saw:?}");
+    }
+
+    /// What the gateway sent since the last request that was taken, answered by now. A marker that is
+    /// sent here arrives last.
+    pub(crate) async fn saw(&mut self, gateway: &Gateway) -> Vec<Seen> {
         let (call, target) = gateway.marker();
         let mut client = gateway.client().await;
         client.send(&call).await;
-        let first = self.answer("{}").await;
-        assert_eq!(first.target, target, "the upstream saw {first:?}");
+        let mut saw = Vec::new();
+        loop {
+            let next = self.answer("{}").await;
+            if next.target == target {
+                break;
+            }
+            saw.push(next);
+        }
         client.answer().await;
         let used = self.seen.used.load(Ordering::SeqCst);
         assert_eq!(self.connections(), used, "a connection was made and not used");
+        saw
     }
 
     /// Holds the gateway to never having connected. For set-ups that no marker passes; weaker,
