@@ -5,13 +5,13 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects lint audit fuzz bench build-tools test-tools bench-tools
+.PHONY: help demo test dialects lint audit fuzz bench strictness build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 # The development profile: a release build takes several times as long and shows nothing more.
 demo: build-tools ## Build, and run the whole thing on loopback.
@@ -57,6 +57,11 @@ fuzz: build-tools ## Run every fuzz target for FUZZ_SECONDS=60 each (needs cargo
 
 bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 	@cargo bench --bench peers
+
+# The development profile: it is answers that are compared, and they come as fast as it takes.
+strictness: bench-tools ## Show which malformed requests pass here, and at nginx, HAProxy, Envoy and Node.
+	$(call install,command -v node,nodejs)
+	@cargo bench --quiet --profile dev --bench strictness
 
 # $(call install,TEST,PACKAGES,SERVICES): apt where the test fails. Debian starts a packaged service
 # at once; nobody who runs tests asked for a web server on port 80, so it is stopped again.
