@@ -48,3 +48,22 @@ fn the_configuration_in_the_readme_is_toml() {
         assert!(toml::de::DeTable::parse(text).is_ok(), "{text}");
     }
 }
+
+#[test]
+fn every_gate_that_security_names_stands_on_the_page() {
+    let page = read("src/proxy/admit.rs");
+    let security = read("SECURITY.md");
+    let table = security.split("| attack | stopped by |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut named = 0;
+    for cell in rows.filter_map(|row| row.split('|').nth(2)) {
+        for word in cell.split('`').skip(1).step_by(2) {
+            let of_a_room = ["wire", "edge", "limits", "timeouts"]
+                .iter()
+                .any(|room| word == *room || word.starts_with(&format!("{room}::")));
+            named += usize::from(!of_a_room);
+            assert!(of_a_room || page.contains(&format!("{word}(")), "{word} isn't asked");
+        }
+    }
+    assert!(named > 15, "the table can't be read");
+}

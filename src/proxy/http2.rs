@@ -70,7 +70,8 @@ pub(super) async fn serve(
                 (leaving, patience) = (true, FAREWELL);
                 client.close_gracefully();
             }
-            () = cut.cut() => break,
+            // The exchanges say their last words first, and these go with the next turn of the loop.
+            () = cut.cut(), if exchanges.is_empty() => break,
             () = sleep(patience), if exchanges.is_empty() => {
                 // An answer that is noted as sent may still wait for the socket.
                 if client.is_busy() {
@@ -115,9 +116,11 @@ impl Site {
             begins: 0,
             draining,
         };
-        match next {
+        let end = match next {
             Ok(head) => exchange::run(&mut place, &mut client, &head).await,
             Err(refused) => exchange::refuse_head(&place, &mut client, refused).await,
-        }
+        };
+        client.linger().await;
+        end
     }
 }

@@ -144,6 +144,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
         }
     }
 
+    /// After an answer that came before all of the body: lets the client read it undisturbed. Of
+    /// HTTP/1.1 the connection does that, once it is known that it carries nothing more.
+    pub async fn linger(&mut self) {
+        if let Self::Http2(stream) = self {
+            stream.linger().await;
+        }
+    }
+
     /// Waits until the client is gone. What it sends ahead is kept, up to a bound; beyond it the
     /// client counts as gone, because its going could no longer be seen.
     pub async fn gone(&mut self) {

@@ -23,8 +23,8 @@ const LARGE_READ_BYTES: usize = 64 * 1024;
 
 /// How long, and for how many bytes, a refused client is listened to (DESIGN 6): closing at once
 /// would reset the connection and with it the answer that is still under way.
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 * 1024;
+pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
+pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
 thread_local! {
     /// Where bytes land before it is known how many came. One per worker thread, instead of one

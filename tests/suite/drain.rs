@@ -112,7 +112,8 @@ async fn a_stream_whose_client_reads_nothing_ends_with_the_grace_and_is_logged()
     tokio::select! {
         () = flood => {}
         line = gateway.logged("the end", |line| line["event"] == "exchange") => {
-            assert_eq!(line["outcome"], "client_gone");
+            // What of the two depends on whether the socket was full by then.
+            assert!(line["outcome"] == "client_gone" || line["outcome"] == "cut", "{line}");
         }
     }
     drop(client);

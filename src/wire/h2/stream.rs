@@ -8,9 +8,12 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{Response, StatusCode};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::wire::within::within;
+use crate::wire::{
+    connection::{LINGER_BYTES, LINGER_TIME},
+    within::within,
+};
 
 /// How slowly a client may take what waits for it, beyond its time: a byte more each second, or
 /// windows of one byte would hold an answer for ever.
@@ -140,6 +143,21 @@ impl Stream {
             }),
             room => Poll::Ready(Ok(room)),
         }
+    }
+
+    /// Discards what the client still sends of its body, up to 256 KiB or one second. A reset would
+    /// say as much at once, and clients that still send take it for the end of their answer too.
+    pub(in crate::wire) async fn linger(&mut self) {
+        if !matches!(self.answer, Answer::Whole) || self.body.is_end_stream() {
+            return;
+        }
+        let _ = timeout(LINGER_TIME, async {
+            let mut discarded = 0;
+            while let (true, Ok(Some(part))) = (discarded < LINGER_BYTES, self.part().await) {
+                discarded += part.len();
+            }
+        })
+        .await;
     }
 
     /// Waits until the client has reset the stream or left.

@@ -51,6 +51,25 @@ async fn fields_of_a_connection_end_here_in_both_directions() {
     }
 }
 
+/// curl takes a reset, even one without an error, for the end of an answer that it hasn't read yet.
+#[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_reads_why_undisturbed() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("unknown_keys = \"refuse\"").tls().start();
+    let mut http2 = gateway.http2().await;
+    let block =
+        frames::block(&rows::with_key(&rows::post(&[("content-length", "40")]), Key::new().text()));
+    http2.send(head(1, false, &block)).await;
+    assert_eq!(http2.answer(1).await.status, 401);
+    http2
+        .send(
+            [frames::data(1, true, rows::PING.as_bytes()), frames::frame(6, 0, 0, &[0; 8])]
+                .concat(),
+        )
+        .await;
+    assert!(matches!(http2.next(1).await, Heard::Pong), "no reset before it");
+}
+
 #[tokio::test]
 async fn a_host_that_agrees_is_no_second_one() {
     let (mut upstream, gateway, key) = boot("").await;

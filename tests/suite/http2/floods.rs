@@ -105,7 +105,7 @@ async fn requests_that_are_given_up_at_once_end_the_connection() {
 async fn requests_that_are_given_up_unanswered_end_the_connection() {
     let (mut upstream, gateway, key) = boot("").await;
     let mut http2 = gateway.http2().await;
-    for n in 0..100 {
+    for n in 0..300 {
         let stream = 2 * n + 1;
         http2.send(listen(stream, &key)).await;
         tokio::select! {

@@ -69,6 +69,27 @@ async fn the_crumbs_of_a_cookie_are_put_together() {
     );
 }
 
+/// As a chunk, the empty frame that ends many uploads would be an end of its own, and the real one
+/// behind it the beginning of another request.
+#[tokio::test]
+async fn an_empty_frame_ends_an_upload_once() {
+    let (site, gateway, _upstream) = boot().await;
+    let mut http2 = gateway.http2().await;
+    http2.send(head(1, false, &frames::block(&upload(&[])))).await;
+    http2.send([data(1, false, b"hello"), data(1, false, b""), data(1, true, b"")].concat()).await;
+    let (mut socket, _) = soon("a connection", site.accept()).await.unwrap();
+    let sent = read_until(&mut socket, "0\r\n\r\n").await;
+    assert!(sent.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{sent}");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    tokio::io::AsyncWriteExt::write_all(&mut socket, answer).await.unwrap();
+    assert_eq!(http2.answer(1).await.text(), "ok");
+    let mut page = rows::with_key(&rows::get(&[]), "x");
+    page[3].1 = b"/next".to_vec();
+    http2.send(head(3, true, &frames::block(&page))).await;
+    let next = read_until(&mut socket, "\r\n\r\n").await;
+    assert!(next.starts_with("GET /next HTTP/1.1\r\n"), "{next}");
+}
+
 #[tokio::test]
 async fn an_upload_streams_with_its_length_or_in_chunks() {
     for more in [&[][..], &[("content-length", "9")]] {
