@@ -1,0 +1,124 @@
+//! Every command in the README's tables and blocks is run, or what it names is there.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: a failure may panic")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// What the README says to run, from its table: the words behind `portcullis`.
+fn commands() -> Vec<String> {
+    let rows = read("README.md");
+    let rows = rows.lines().filter_map(|line| line.strip_prefix("| `portcullis "));
+    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn portcullis(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
+}
+
+/// A configuration that listens on any free port.
+fn configuration(folder: &Path) -> String {
+    let path = folder.join("portcullis.toml");
+    let example = read("config/minimal.toml").replace("127.0.0.1:8080", "127.0.0.1:0");
+    fs::write(&path, example).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn ends_well(output: &Output) {
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+/// Waits for a line of its output, then asks it to end.
+fn runs_until_it_is_told(mut child: Child, line: &str) {
+    let out = child.stdout.take().unwrap();
+    let said = BufReader::new(out).lines().map_while(Result::ok).find(|said| said.contains(line));
+    let told = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(told.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(said.is_some(), "no `{line}`: {}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn every_command_of_the_table_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = configuration(folder.path());
+    let commands = commands();
+    assert!(commands.len() >= 4, "the table can't be read: {commands:?}");
+    for command in commands {
+        match command.as_str() {
+            "run --config FILE" => {
+                let child = portcullis(&["run", "--config", &file]).spawn().unwrap();
+                runs_until_it_is_told(child, "\"event\":\"listening\"");
+            }
+            "check --config FILE" => {
+                ends_well(&portcullis(&["check", "--config", &file]).output().unwrap());
+                let missing = portcullis(&["check", "--config", "nowhere.toml"]).output().unwrap();
+                assert_eq!(missing.status.code(), Some(1));
+            }
+            "key new NAME" => {
+                let output = portcullis(&["key", "new", "claude"]).output().unwrap();
+                ends_well(&output);
+                let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
+                assert!(all.contains("[[consumers]]") && all.contains("\"claude\""), "{all}");
+            }
+            "demo" => {
+                let child = portcullis(&["demo"]).spawn().unwrap();
+                runs_until_it_is_told(child, "Ctrl-C ends the demonstration");
+            }
+            other => panic!("no test runs `portcullis {other}`"),
+        }
+    }
+}
+
+/// The installation wants root and Docker; what its lines name in this repository has to be there.
+#[test]
+fn every_file_that_a_block_of_the_readme_names_is_there() {
+    let readme = read("README.md");
+    let mut named = 0;
+    for block in readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        let folder = if block.contains("cd deploy") { "deploy/" } else { "" };
+        for word in block.split([' ', '\n', '"', '=', ':']) {
+            let path = match word {
+                ".env.example" | "portcullis.toml" => format!("{folder}{word}"),
+                _ if word.starts_with("config/") || word.starts_with("deploy/") => word.to_owned(),
+                _ => continue,
+            };
+            named += 1;
+            let there = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists();
+            assert!(there, "{path} is named and isn't there");
+        }
+    }
+    assert!(named >= 4, "the blocks can't be read");
+}
+
+/// The block that makes `.env` is run as it stands.
+#[test]
+fn the_block_for_docker_makes_its_secrets() {
+    let readme = read("README.md");
+    let block = readme.split("cd deploy\n").nth(1).unwrap();
+    let loops = block.split("sed -i").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env.example"), read("deploy/.env.example")).unwrap();
+    let run = Command::new("bash").args(["-euc", loops]).current_dir(&folder).output().unwrap();
+    ends_well(&run);
+    let made = fs::read_to_string(folder.path().join(".env")).unwrap();
+    let secrets = made.lines().filter(|line| {
+        let value = line.split_once('=').map_or("", |(_, value)| value);
+        value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    assert!(secrets.count() >= 2, "{made}");
+}
