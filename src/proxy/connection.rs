@@ -3,7 +3,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc};
 use super::{
     exchange, http2,
     place::{Next, Place},
-    state::{Door, State},
+    state::{Door, State, head_limits},
 };
 use crate::{
     snapshot::Snapshot,
@@ -89,11 +89,6 @@ fn bounds(snapshot: &Snapshot, first: bool) -> (HeadLimits, HeadTimeouts) {
         HeadTimeouts::Next { idle: timeouts.idle, head: timeouts.head }
     };
     (head_limits(snapshot), patience)
-}
-
-/// What is too much in a head.
-pub(super) fn head_limits(Snapshot { limits, .. }: &Snapshot) -> HeadLimits {
-    HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }
 }
 
 #[cfg(test)]

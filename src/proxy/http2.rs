@@ -8,10 +8,9 @@ use tokio::{
 };
 
 use super::{
-    connection::head_limits,
     exchange,
     place::{End, Place},
-    state::{Door, State},
+    state::{Door, State, head_limits},
 };
 use crate::{
     observe::Outcome,

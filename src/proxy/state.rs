@@ -9,6 +9,7 @@ use crate::{
     snapshot::Snapshot,
     types::{FingerprintKey, Name},
     upstream::Server,
+    wire::HeadLimits,
 };
 
 /// What all exchanges share: the running configuration, and beside it what survives a change of it.
@@ -73,4 +74,9 @@ pub enum DoorKind {
         /// The TLS listener's port.
         port: u16,
     },
+}
+
+/// What is too much in a head.
+pub(super) fn head_limits(Snapshot { limits, .. }: &Snapshot) -> HeadLimits {
+    HeadLimits { target: limits.target, head: limits.head, fields: limits.fields }
 }

@@ -12,7 +12,7 @@ use super::{
     connection::Connection,
     h1::{BodyDecoder, Decoded},
     h2,
-    receive::{Pace, fill_until},
+    pace::{Pace, fill_until},
     transport::Transport,
     within::within,
 };

@@ -14,6 +14,7 @@ mod h2;
 mod head;
 mod host;
 mod names;
+mod pace;
 mod receive;
 mod transport;
 mod tunnel;
@@ -31,7 +32,8 @@ pub use h1::{
 pub use h2::{Http2, NextStream, Stream};
 pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Upgrade, Version};
 pub use host::Host;
-pub use receive::{HeadTimeouts, NextHead, Pace, next_request_head, read_body};
+pub use pace::Pace;
+pub use receive::{HeadTimeouts, NextHead, next_request_head, read_body};
 pub use transport::{Socket, Transport};
 pub use tunnel::tunnel;
 pub use within::within;
