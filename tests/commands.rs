@@ -41,10 +41,20 @@ fn ends_well(output: &Output) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
+/// Whether it has begun to listen for SIGTERM, as the system tells.
+fn hears_of_its_end(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+}
+
 /// Waits for a line of its output, then asks it to end.
 fn runs_until_it_is_told(mut child: Child, line: &str) {
     let out = child.stdout.take().unwrap();
     let said = BufReader::new(out).lines().map_while(Result::ok).find(|said| said.contains(line));
+    while said.is_some() && !hears_of_its_end(&child) {
+        std::thread::yield_now();
+    }
     let told = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
     assert!(told.unwrap().success());
     let output = child.wait_with_output().unwrap();
