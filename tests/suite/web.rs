@@ -507,3 +507,58 @@ async fn a_redirect_listener_redirects_pages_and_no_spelling_of_a_key() {
         ask(target).await.refused(403, "insecure");
     }
 }
+
+/// The site's route is for any host; the MCP route names its own.
+#[tokio::test]
+async fn no_host_leads_an_mcp_path_of_another_host_to_the_site_where_nobody_asks_for_a_key() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream)
+        .routes(
+            "[[routes]]\nname = \"mcp\"\nupstream = \"postiz\"\nunknown_keys = \"refuse\"\n\
+             paths = [\"/api/mcp/{key}\", \"/api/mcp\"]\nhosts = [\"gateway.test\"]\n\
+             [[routes]]\nname = \"site\"\nkind = \"web\"\nupstream = \"site\"\npaths = [\"/\"]\n",
+        )
+        .also(&format!("[upstreams.site]\nendpoints = [\"http://{}\"]", upstream.address()))
+        .start();
+    // Spelled plainly, as the keys of Postiz are.
+    let target = "/api/mcp/0123456789abcdef";
+    for host in ["elsewhere.test", "127.0.0.1"] {
+        let mut client = gateway.client().await;
+        client.send(&Call::post(target, &call_with_id(1, "ping")).host(host)).await;
+        assert_eq!(client.answer_to_head().await.status / 100, 4, "{host}");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+/// `new URL(request.url, base).pathname`, by which many servers on Node route, takes what follows
+/// two slashes for a host (RFC 3986 4.2); Python's `urlsplit` does too.
+#[tokio::test]
+async fn a_path_that_some_servers_take_for_an_authority_and_an_mcp_path_is_refused() {
+    let (mut upstream, gateway) = boot("").await;
+    let key = Key::new();
+    for spelling in ["//x/api/mcp/K", "//x@y:80/api/mcp/K", "//[::1]/api/mcp", "///api/mcp/K"] {
+        let target = spelling.replace('K', key.text());
+        gateway.ask(&Call::new("GET", &target)).await.refused(400, "malformed");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
+
+/// Express and Starlette cut nothing off at `;`: for them it is a key, and a route that asks for one
+/// is the whole of what leads there.
+#[tokio::test]
+async fn a_key_that_begins_with_a_semicolon_is_still_where_a_key_stands() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream)
+        .routes(
+            "[[routes]]\nname = \"mcp\"\nupstream = \"postiz\"\nunknown_keys = \"refuse\"\n\
+             paths = [\"/api/sse/{key}\"]\nhosts = [\"gateway.test\"]\n\
+             [[routes]]\nname = \"site\"\nkind = \"web\"\nupstream = \"site\"\npaths = [\"/\"]\n\
+             hosts = [\"gateway.test\"]\n",
+        )
+        .also(&format!("[upstreams.site]\nendpoints = [\"http://{}\"]", upstream.address()))
+        .start();
+    for target in ["/api/sse/;K", "/api/sse/%3bK", "/api/sse%2f;K"] {
+        gateway.ask(&Call::new("GET", target)).await.refused(400, "malformed");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
