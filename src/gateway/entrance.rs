@@ -8,9 +8,10 @@ use super::{
     crew::{Crew, Post},
 };
 use crate::{
-    edge::{self, Caps, Handshakes, Ticket},
+    edge::{self, Handshakes},
     host::{Socket, accept_all},
     observe::HandshakeOutcome,
+    policy::{Places, Ticket},
     proxy::{self, Door, DoorKind, State},
     snapshot::{Listener, ListenerKind},
     types::{Draining, Name},
@@ -27,14 +28,14 @@ pub(super) struct Entrance {
 struct Way {
     door: Arc<Door>,
     tls: Option<Arc<ServerConfig>>,
-    caps: Caps,
+    places: Places,
     handshakes: Arc<Handshakes>,
 }
 
 impl Entrance {
     pub(super) fn bind(
         listener: &Listener,
-        caps: &Caps,
+        places: &Places,
         handshakes: &Arc<Handshakes>,
     ) -> Result<Self, BootError> {
         let (kind, tls) = match &listener.kind {
@@ -48,7 +49,7 @@ impl Entrance {
         };
         let socket = boot::bind(listener.name.as_str(), listener.address)?;
         let door = Arc::new(Door { name: listener.name.clone(), kind });
-        let way = Way { door, tls, caps: caps.clone(), handshakes: Arc::clone(handshakes) };
+        let way = Way { door, tls, places: places.clone(), handshakes: Arc::clone(handshakes) };
         Ok(Self { configured: listener.address, socket, way: Arc::new(way) })
     }
 
@@ -74,10 +75,13 @@ impl Entrance {
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = &self.way;
             // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let ticket = match way.caps.let_in(peer.ip(), &state.snapshot.load().access.nets) {
-                Ok(ticket) => ticket,
-                Err(outcome) => return state.metrics.connection_refused(&way.door.name, outcome),
-            };
+            let ticket =
+                match edge::let_in(&way.places, peer.ip(), &state.snapshot.load().access.nets) {
+                    Ok(ticket) => ticket,
+                    Err(outcome) => {
+                        return state.metrics.connection_refused(&way.door.name, outcome);
+                    }
+                };
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
             let (way, draining) = (Arc::clone(way), draining.clone());

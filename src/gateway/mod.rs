@@ -21,10 +21,10 @@ use tokio::net::TcpListener;
 pub use crate::host::Stop;
 use crate::{
     admin::{self, Readiness, Stage},
-    edge::{Caps, Handshakes},
+    edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
-    policy::{Leases, Limiter, LimiterSizes},
+    policy::{Leases, Limiter, LimiterSizes, Places},
     proxy::{LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot},
     types::{Drain, Draining, Name},
@@ -54,11 +54,11 @@ impl Gateway {
         let metrics = Metrics::new(&log);
         let fingerprints = salt::fingerprint_key(snapshot.state_dir.as_deref())?;
         let limits = &snapshot.limits;
-        let caps = Caps::new(limits.connections, limits.connections_per_address);
+        let places = Places::new(limits.connections, limits.connections_per_address);
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, snapshot.timeouts.handshake));
         let mut entrances = Vec::new();
         for listener in &snapshot.listeners {
-            entrances.push(Entrance::bind(listener, &caps, &handshakes)?);
+            entrances.push(Entrance::bind(listener, &places, &handshakes)?);
             if let ListenerKind::Tls(tls) = &listener.kind {
                 for certificate in &tls.certificates {
                     metrics.certificate(&listener.name, &certificate.label, certificate.expires_at);
@@ -77,6 +77,7 @@ impl Gateway {
         let state = State {
             limiter: Arc::new(Limiter::new(sizes(&snapshot))),
             leases: Leases::default(),
+            places,
             servers: servers(&snapshot),
             memory: Memory::default(),
             legacy: LegacyStreams::default(),

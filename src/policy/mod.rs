@@ -4,8 +4,10 @@
 mod consumers;
 mod limits;
 mod nets;
+mod places;
 mod table;
 
 pub use consumers::{Consumer, Consumers, Principal, Standing};
 pub use limits::{Charge, Lease, Leases, Limiter, LimiterSizes, Quota};
 pub use nets::{NetList, TrustedProxies};
+pub use places::{Places, Ticket};

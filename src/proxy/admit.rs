@@ -70,6 +70,7 @@ pub(super) fn enter<'s, 'a>(
     known: &mut Known,
 ) -> Result<(Lead<'s, 'a>, Source<'s>), Denial> {
     let (access, routes) = (&place.snapshot.access, &place.snapshot.routes);
+    gates::room(&place.room)?;
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
     }

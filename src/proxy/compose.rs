@@ -17,7 +17,16 @@ const FORWARDING: &[&[u8]] = &[
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",
-    // Would lead a server past the path that was judged.
+    // Would lead a server past the path and method that were judged, or past its own checks
+    // (CVE-2025-29927, httpoxy).
+    b"proxy",
+    b"x-accel-redirect",
+    b"x-http-method",
+    b"x-http-method-override",
+    b"x-invoke-path",
+    b"x-method-override",
+    b"x-middleware-subrequest",
+    b"x-original-uri",
     b"x-original-url",
     b"x-rewrite-url",
     b"x-real-ip",

@@ -2,7 +2,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use super::{
     exchange, http2,
-    place::{Next, Place},
+    place::{Next, Place, Room},
     state::{Door, State, head_limits},
 };
 use crate::{
@@ -56,6 +56,7 @@ async fn http1(
             door: &door,
             peer: peer.ip(),
             begins,
+            room: Room::Connection,
             draining: draining.clone(),
         };
         let mut client = Client::Http1(&mut connection);

@@ -3,13 +3,22 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use super::state::DoorKind;
+use super::{place::Room, state::DoorKind};
 use crate::{
     policy::{Principal, Standing},
     snapshot::{Access, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
     types::{Credential, Denial, Malformation, Method, Name, WebPath},
     wire::{Fields, Framing, RequestHead},
 };
+
+/// Each request of a connection that many share may take a connection upstream, so each takes a
+/// place as a connection does: or 600 connections could hold all descriptors of the process.
+pub(super) const fn room(room: &Room) -> Result<(), Denial> {
+    match room {
+        Room::Connection | Room::Own(_) => Ok(()),
+        Room::Lacking => Err(Denial::Overload),
+    }
+}
 
 /// OAuth discovery of clients that saw a 401. Anything but a clean 404 makes them demand OAuth, and
 /// a visit upstream would cost the key's budget: one start of mcp-remote asks six times.

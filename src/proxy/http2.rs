@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     exchange,
-    place::{End, Place},
+    place::{End, Place, Room},
     state::{Door, State, head_limits},
 };
 use crate::{
@@ -54,7 +54,9 @@ pub(super) async fn serve(
                     NextStream::Refused(denial, method, stream) => (Err((denial, method)), stream),
                     NextStream::Closed => break,
                 };
-                patience = if leaving { FAREWELL } else { timeouts.idle };
+                if !leaving {
+                    patience = timeouts.idle;
+                }
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
@@ -113,6 +115,7 @@ impl Site {
             door: &door,
             peer: peer.ip(),
             begins: 0,
+            room: state.places.take(peer.ip()).map_or(Room::Lacking, Room::Own),
             draining,
         };
         let end = match next {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     mcp::Body,
     observe::{LoggablePath, Outcome},
-    policy::Consumer,
+    policy::{Consumer, Ticket},
     snapshot::{Lead, McpLead, McpRoute, Route, Snapshot, WebLead},
     types::{Denial, Draining, KeyDigest, Method, Name, RequestId},
     wire::{Client, Framing},
@@ -28,7 +28,18 @@ pub(super) struct Place<'s> {
     pub(super) peer: IpAddr,
     /// Where on the connection the request begins, in bytes.
     pub(super) begins: u64,
+    pub(super) room: Room,
     pub(super) draining: Draining,
+}
+
+/// Where an exchange has its place, of those that connections have.
+pub(super) enum Room {
+    /// Its connection's own: it has that to itself.
+    Connection,
+    /// One beside it, for as long as it lasts.
+    Own(#[expect(dead_code, reason = "held")] Ticket),
+    /// None was left.
+    Lacking,
 }
 
 /// What became known of a request. `None` means that it ended before that was known.

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use super::{legacy::LegacyStreams, memory::Memory};
 use crate::{
     observe::{LogSink, Metrics},
-    policy::{Leases, Limiter},
+    policy::{Leases, Limiter, Places},
     snapshot::Snapshot,
     types::{FingerprintKey, Name},
     upstream::Server,
@@ -20,6 +20,8 @@ pub struct State {
     pub limiter: Arc<Limiter>,
     /// Open streams by key.
     pub leases: Leases,
+    /// Places for connections, and for what runs beside the first on one.
+    pub places: Places,
     /// Upstreams with the connections that this worker keeps to them.
     pub servers: HashMap<Name, Arc<Server>>,
     /// Bodies held in memory.
@@ -44,6 +46,7 @@ impl State {
             snapshot: Arc::clone(&self.snapshot),
             limiter: Arc::clone(&self.limiter),
             leases: self.leases.clone(),
+            places: self.places.clone(),
             servers: self.servers.iter().map(own).collect(),
             memory: self.memory.clone(),
             legacy: self.legacy.clone(),

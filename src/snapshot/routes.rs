@@ -206,6 +206,17 @@ impl Routes {
         self.entries.iter().any(|entry| !entry.route.is_web() && path.touches(&entry.template))
     }
 
+    /// Whether a text in lower case names, somewhere in it, what stands before the key of an `mcp`
+    /// path.
+    pub fn name_mcp(&self, text: &[u8]) -> bool {
+        self.entries.iter().filter(|entry| entry.template.has_key()).any(|entry| {
+            let before = entry.template.parts().map_while(|part| part);
+            let before: String = before.flat_map(|part| ["/", part]).collect();
+            let before = before.to_ascii_lowercase() + "/";
+            memchr::memmem::find(text, before.as_bytes()).is_some()
+        })
+    }
+
     /// Every route, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.iter()

@@ -62,7 +62,8 @@ async fn a_page_passes_with_its_cookies_and_the_clients_host() {
         .field("referer", "http://gateway.test/launches")
         .field("range", "bytes=0-9")
         .field("x-forwarded-for", "192.0.2.1")
-        .field("x-original-url", "/admin");
+        .field("x-original-url", "/admin")
+        .field("x-middleware-subrequest", "middleware");
     client.send(&call).await;
     let request = upstream.next().await;
     let fields = [
@@ -82,6 +83,7 @@ async fn a_page_passes_with_its_cookies_and_the_clients_host() {
     assert_eq!(seen.field("referer"), Some("http://gateway.test/launches"));
     assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.1"), "not what a stranger says");
     assert_eq!(seen.field("x-original-url"), None);
+    assert_eq!(seen.field("x-middleware-subrequest"), None);
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.text()), (206, "page"));
     let cookies = answer.fields.iter().filter(|(name, _)| name == "set-cookie").count();
@@ -98,6 +100,8 @@ async fn a_page_that_was_come_from_by_a_key_is_not_told() {
         "http://gateway.test/a/../b",
         "//gateway.test/api/mcp/key-in-a-page",
         "/api/mcp/key-in-a-page",
+        "http://gateway.test/login?next=%2FAPI%2fmcp%2Fkey-in-a-page",
+        "http:gateway.test\\api/mcp/key-in-a-page",
     ] {
         let call = Call::new("GET", "/").field("referer", referer);
         let seen = gateway.pass(&mut upstream, &call).await;

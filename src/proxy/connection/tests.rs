@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     config::{Surroundings, compile_text},
     observe::{LogSink, Metrics},
-    policy::{Leases, Limiter, LimiterSizes},
+    policy::{Leases, Limiter, LimiterSizes, Places},
     proxy::{DoorKind, LegacyStreams, Memory},
     types::{Drain, FingerprintKey, Name},
 };
@@ -36,6 +36,7 @@ fn state(snapshot: Snapshot) -> State {
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         limiter: Arc::new(Limiter::new(LimiterSizes { configured: 1, proven: 1, addresses: 1 })),
         leases: Leases::default(),
+        places: Places::new(1, 1),
         servers: Default::default(),
         memory: Memory::default(),
         legacy: LegacyStreams::default(),

@@ -76,7 +76,9 @@ fn shows_key(referer: &[u8], routes: &Routes) -> bool {
         Some(authority) => authority.find('/').and_then(|at| authority.get(at..)).unwrap_or("/"),
         None => address,
     };
-    WebPath::read(path).map_or(true, |path| routes.touch_mcp(&path))
+    let in_path = WebPath::read(path).map_or(true, |path| routes.touch_mcp(&path));
+    // Or what it leads back to: `/login?next=/api/mcp/KEY`.
+    in_path || routes.name_mcp(&WebPath::decoded(address))
 }
 
 #[cfg(test)]

@@ -68,12 +68,19 @@ impl<'a> WebPath<'a> {
 
     /// What a segment holds for who decodes it: one piece, or several where slashes were encoded.
     pub fn pieces(segment: &str) -> Vec<Vec<u8>> {
-        let mut spelled = segment.as_bytes().to_vec();
+        let spelled = Self::decoded(segment);
+        let border = |byte: &u8| matches!(byte, b'/' | b';' | b'?' | b'#');
+        spelled.split(border).map(<[u8]>::to_vec).collect()
+    }
+
+    /// A text for who decodes it as often as it can be, in lower case.
+    pub fn decoded(text: &str) -> Vec<u8> {
+        let mut spelled = text.to_ascii_lowercase().into_bytes();
         for _ in 0..MAX_READINGS {
             spelled = decode(&spelled, false).unwrap_or(spelled);
         }
-        let border = |byte: &u8| matches!(byte, b'/' | b';' | b'?' | b'#');
-        spelled.split(border).map(<[u8]>::to_vec).collect()
+        spelled.make_ascii_lowercase();
+        spelled
     }
 
     /// The segments of the last reading: lower-case, as the most thorough of servers sees them.

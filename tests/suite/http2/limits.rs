@@ -5,7 +5,7 @@ use super::{
     frames::{self, END_HEADERS, END_STREAM, INITIAL_WINDOW_SIZE, frame, head, window_update},
     listen, rows,
 };
-use crate::harness::{Heard, Http2, Key};
+use crate::harness::{Heard, Http2, Key, Setup, Upstream};
 
 /// A field block that puts a field into the table (RFC 7541 6.2.1) and then repeats it by a byte each.
 fn bomb(key: &Key, name: &str, value: &[u8], times: usize) -> Vec<u8> {
@@ -275,4 +275,24 @@ async fn a_client_that_greets_in_http_1_is_closed() {
         http2.is_closed().await;
     }
     upstream.saw_nothing(&gateway).await;
+}
+
+/// Each request may take a connection upstream: together they have as many places as connections.
+#[tokio::test]
+async fn requests_of_a_connection_are_counted_with_connections() {
+    let mut upstream = Upstream::start().await;
+    let limits = "[limits]\nconnections_per_address = 3";
+    let gateway = Setup::new(&upstream).also(limits).tls().start();
+    let key = Key::new();
+    let mut http2 = gateway.http2().await;
+    http2.send([call(1, &key), call(3, &key), call(5, &key)].concat()).await;
+    let refused = http2.answer(5).await;
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "overload"));
+    for _ in 0..2 {
+        upstream.answer("{}").await;
+    }
+    for stream in [1, 3] {
+        assert_eq!(http2.answer(stream).await.status, 200);
+    }
+    gateway.metric_becomes("portcullis_refusals_total", &["reason=\"overload\""], 1.0).await;
 }
