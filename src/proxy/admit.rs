@@ -74,10 +74,11 @@ pub(super) fn enter<'s, 'a>(
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
     }
-    gates::discovery(head, routes)?;
     // One reading of the path. What is ambiguous is refused here and never cleaned, so that every
     // gate below, the log and the upstream see the same path.
-    let lead = routes.find(head.host.name(), head.target())?;
+    let lead = routes.find(head.host.name(), head.target());
+    gates::discovery(head, lead.as_ref(), routes)?;
+    let lead = lead?;
     known.routed(&lead);
     let route = lead.route();
     // The address before the credential: who may not come from there isn't told if a key is right.

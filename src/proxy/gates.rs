@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::SystemTime};
 use super::{place::Room, state::DoorKind};
 use crate::{
     policy::{Principal, Standing},
-    snapshot::{Access, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
+    snapshot::{Access, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
     types::{Credential, Denial, Malformation, Method, Name, WebPath},
     wire::{Fields, Framing, RequestHead},
 };
@@ -27,30 +27,44 @@ pub(super) const fn room(room: &Room) -> Result<(), Denial> {
 /// it, so they are looked for anywhere.
 ///
 /// Only where there is an `mcp` route; what another site has there is its own.
-pub(super) fn discovery(head: &RequestHead, routes: &Routes) -> Result<(), Denial> {
+pub(super) fn discovery(
+    head: &RequestHead,
+    lead: Result<&Lead<'_, '_>, &Denial>,
+    routes: &Routes,
+) -> Result<(), Denial> {
     if !routes.serve_mcp(head.host.name()) {
         return Ok(());
     }
-    // In whichever spelling; what can't be read at all is refused with its route.
-    let Ok(path) = WebPath::read(head.target()) else { return Ok(()) };
-    if seeks_oauth(head.method, &path) { Err(Denial::Discovery) } else { Ok(()) }
+    let seeks = match lead {
+        Ok(Lead::Mcp(lead)) => {
+            let segments = lead.path.segments().iter().map(|segment| segment.raw().as_bytes());
+            seeks_oauth(head.method, segments)
+        }
+        // In whichever spelling; what can't be read at all is refused with its route.
+        _ => {
+            WebPath::read(head.target()).is_ok_and(|path| seeks_oauth(head.method, path.resolved()))
+        }
+    };
+    if seeks { Err(Denial::Discovery) } else { Ok(()) }
 }
 
-fn seeks_oauth(method: Method, path: &WebPath<'_>) -> bool {
-    let begins = |segment: &[u8], words: &[&str]| {
-        words.iter().any(|word| segment.starts_with(word.as_bytes()))
+fn seeks_oauth<'p>(method: Method, segments: impl Iterator<Item = &'p [u8]>) -> bool {
+    let begins = |segment: &[u8], word: &str| {
+        segment.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
     };
-    let segments: Vec<&[u8]> = path.resolved().collect();
-    let well_known = segments.windows(2).any(|pair| match pair {
-        [first, next] => {
-            *first == b".well-known" && begins(next, &["oauth-", "openid-configuration"])
+    let (mut before, mut register) = (&b""[..], false);
+    for (at, segment) in segments.enumerate() {
+        let well_known = before.eq_ignore_ascii_case(b".well-known")
+            && (begins(segment, "oauth-") || begins(segment, "openid-configuration"));
+        let of_postiz = at < 2 && begins(segment, "mcp-oauth");
+        if well_known || of_postiz {
+            return true;
         }
-        _ => false,
-    });
-    // Clients register by POST (RFC 7591 3.1); a page of that name may be anybody's.
-    let register = method == Method::Post && matches!(*segments, [b"register"]);
-    let of_postiz = segments.iter().take(2).any(|segment| begins(segment, &["mcp-oauth"]));
-    well_known || register || of_postiz
+        // Clients register by POST (RFC 7591 3.1); a page of that name may be anybody's.
+        register = at == 0 && segment.eq_ignore_ascii_case(b"register") && method == Method::Post;
+        before = segment;
+    }
+    register
 }
 
 /// The client's address: the peer, or behind a trusted proxy the hop that it wrote.
