@@ -1,9 +1,10 @@
-use portcullis::types::{Path, Template, write_key_segment};
+use portcullis::types::{Path, Template, WebPath, write_key_segment};
 
 /// A path that is read has one reading: the one of a server that decodes, cuts, merges and resolves
 /// whatever it can. Its key survives the way upstream.
 pub(crate) fn path(bytes: &[u8]) {
     let Ok(target) = std::str::from_utf8(bytes) else { return };
+    of_a_site(target);
     let Ok(read) = Path::read(target) else { return };
     let segments: Vec<String> =
         read.segments().iter().map(|segment| segment.decoded().to_ascii_lowercase()).collect();
@@ -14,6 +15,31 @@ pub(crate) fn path(bytes: &[u8]) {
         arrives(&segment.decoded());
     }
     matches(&read, &segments);
+}
+
+/// Where a lenient server sees an MCP path, the reading of a page's path has seen it too, so that it
+/// is no page. What the strict reading takes for one is one of these.
+fn of_a_site(target: &str) {
+    let visible = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let Ok(read) = WebPath::read(target) else { return };
+    if !visible || target.contains("%2525") {
+        return;
+    }
+    let Some(template) = Template::parse("/api/mcp") else { panic!("a template") };
+    if naive_of_a_site(target).starts_with(&["api".into(), "mcp".into()]) {
+        assert!(read.touches(&template), "{target}");
+    }
+}
+
+/// As [`naive`], of a path whose triplets may be no text; those lead to no template.
+fn naive_of_a_site(target: &str) -> Vec<String> {
+    let path = target.split('?').next().unwrap_or_default();
+    let decoded = WebPath::decoded(path);
+    let Ok(path) = String::from_utf8(decoded) else { return Vec::new() };
+    path.split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default().to_owned())
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 /// What a lenient server makes of a path: triplets are decoded until none is left, a backslash is a
