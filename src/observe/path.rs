@@ -63,7 +63,10 @@ impl LoggablePath {
             let is_known = |piece: &[u8]| {
                 KNOWN_SEGMENTS.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()))
             };
-            let begins_mcp = WebPath::pieces(segment).iter().any(|piece| is_known(piece));
+            let begins_mcp = match plain {
+                true => is_known(segment.as_bytes()),
+                false => WebPath::pieces(segment).iter().any(|piece| is_known(piece)),
+            };
             // Spelled in another way, the word and what may be a key stand in one segment.
             let masked = behind_mcp || looks_secret(segment) || (begins_mcp && !plain);
             text.push_str(if masked && !segment.is_empty() { "*" } else { segment });

@@ -10,6 +10,7 @@ use super::super::{
     record,
     relay::{coding, is_event_stream, write_unheld},
     respond,
+    state::DoorKind,
     stream::Pump,
 };
 use crate::wire::{Client, Coding, Outgoing, RequestHead, Version};
@@ -41,8 +42,7 @@ pub(super) async fn relay(
     let is_stream = is_event_stream(answer) && !matches!(coding, Coding::Absent(_));
     warn_of_shown_sessions(answer);
     let mut out = client.answer(answer.head.status);
-    write_fields(&mut out, (head, entered), answer);
-    respond::write_site_fields(&mut out, place.door.kind, &answer.head.fields);
+    write_fields(&mut out, place.door.kind, (head, entered), answer);
     if is_stream {
         write_unheld(&mut out, &answer.head.fields);
     }
@@ -63,9 +63,10 @@ pub(super) async fn relay(
     pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), false)
 }
 
-/// Writes what the site says of its answer.
+/// Writes what the site says of its answer, and what every answer of a site has.
 pub(super) fn write_fields(
     out: &mut Outgoing,
+    door: DoorKind,
     (head, entered): (&RequestHead, &WebEntered<'_, '_>),
     answer: &Answered,
 ) {
@@ -77,6 +78,7 @@ pub(super) fn write_fields(
             _ => out.field(name, value),
         }
     }
+    respond::write_site_fields(out, door, &answer.head.fields);
 }
 
 /// An address of the upstream's own origin, as the public one; any other as it is.

@@ -4,7 +4,7 @@ use super::{
     super::{
         forward::Answered,
         place::{End, Known, Next, Place, WebEntered},
-        record, respond,
+        record,
     },
     relay::write_fields,
 };
@@ -25,8 +25,7 @@ pub(super) async fn run(
     let status = answer.head.status.as_u16();
     let stall = place.snapshot.timeouts.write_stall;
     let mut out = client.answer(answer.head.status);
-    write_fields(&mut out, (head, entered), answer);
-    respond::write_site_fields(&mut out, place.door.kind, &answer.head.fields);
+    write_fields(&mut out, place.door.kind, (head, entered), answer);
     out.end_switch("websocket");
     let told = client.send(&mut out, stall).await;
     // Neither end is any more what a pool or a next request could use.
