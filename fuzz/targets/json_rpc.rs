@@ -36,7 +36,7 @@ fn same(value: &Value, message: &Message) {
     assert_eq!(message.method, method.map_or(mcp::Method::Other, mcp::Method::parse));
     let tool = value.pointer("/params/name").and_then(Value::as_str);
     let tool = tool.filter(|_| message.method == mcp::Method::ToolsCall);
-    assert_eq!(message.tool.is_some(), tool.is_some());
+    assert_eq!(message.tool().map(portcullis::types::Untrusted::as_str), tool);
     // A number is echoed as it was written; a text may be compared.
     let id = value.get("id").filter(|id| id.is_string());
     if let Some(id) = id.filter(|_| message.id.as_json() != "null") {

@@ -88,13 +88,13 @@ impl FirstEvent {
     }
 }
 
-const fn ends_line(byte: &u8) -> bool {
+pub(super) const fn ends_line(byte: &u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
 /// A byte order mark before the first line is no part of it. Clients take it off there alone; which
 /// line that is depends on what went before, so here no line has one.
-fn unmarked(mut text: &[u8]) -> &[u8] {
+pub(super) fn unmarked(mut text: &[u8]) -> &[u8] {
     while let Some(rest) = text.strip_prefix("\u{feff}".as_bytes()) {
         text = rest;
     }
@@ -108,7 +108,7 @@ fn says_anything(event: &[u8]) -> bool {
 }
 
 /// The value of a field line, if it is of that field (WHATWG HTML 9.2.6).
-fn field<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
+pub(super) fn field<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
     let value = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }

@@ -3,10 +3,17 @@
 
 mod endpoint;
 mod events;
+mod heads;
+mod json;
+mod listing;
 mod message;
 mod method;
+mod whole_events;
 
 pub use endpoint::{FirstEvent, Replaced, Step, replace_data};
 pub use events::EventScan;
-pub use message::{Body, Kind, Message, RpcId, error_response, read};
+pub use heads::{Heads, Line};
+pub use listing::{Listed, Sifted, Unreadable, sift};
+pub use message::{Body, Kind, Message, RpcId, Subject, error_response, read};
 pub use method::Method;
+pub use whole_events::{Piece, WholeEvents, sift_event};

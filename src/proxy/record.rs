@@ -31,7 +31,7 @@ pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16, bytes
 fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
     let (mcp_method, tool, batch) = match &known.call {
         Some(Body::One(message)) => {
-            (Some(message.method.as_str()), message.tool.clone(), Vec::new())
+            (Some(message.method.as_str()), message.tool().cloned(), Vec::new())
         }
         Some(Body::Batch(messages)) => {
             (Some("batch"), None, messages.iter().map(batched).collect())
@@ -63,5 +63,5 @@ fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
 }
 
 fn batched(message: &Message) -> Batched {
-    Batched { method: message.method.as_str(), calls_tool: message.tool.is_some() }
+    Batched { method: message.method.as_str(), calls_tool: message.tool().is_some() }
 }

@@ -208,7 +208,8 @@ async fn an_upstream_that_reads_nothing_is_504_without_another_wait() {
                  unknown_keys = \"forward\"\nmax_body = \"32MiB\"\n";
     let gateway = Setup::new(&upstream).routes(route).also(&more).start();
     let padding = "x".repeat(24 << 20);
-    let body = format!(r#"{{"id":1,"method":"ping","params":{{"x":"{padding}"}}}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":"{padding}"}}}}"#);
     let call = Call::post(&format!("/api/mcp/{}", Key::new().text()), &body);
     let ask = async { gateway.ask(&call).await };
     let accept = async { deaf.accept().await.unwrap() };

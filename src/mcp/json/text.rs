@@ -1,0 +1,95 @@
+use std::{borrow::Cow, str::Chars};
+
+use super::Fault;
+
+/// How long a text is up to its closing quote; `None` where it has none, or holds what no text may
+/// (RFC 8259 7).
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        at += bytes.get(at..)?.iter().position(special)?;
+        match bytes.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += escape_length(bytes.get(at..)?)?,
+            _ => return None,
+        }
+    }
+}
+
+fn escape_length(escape: &[u8]) -> Option<usize> {
+    match escape {
+        [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
+        [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => Some(6),
+        _ => None,
+    }
+}
+
+/// A text with its escapes resolved. Half a surrogate pair stands for no character, and every reader
+/// puts another one in its place: in what is looked at it is refused. In what is only passed on it is
+/// nothing unusual: JavaScript writes it for a text that was cut in the middle of an emoji.
+pub(super) fn resolved(raw: &str) -> Result<Cow<'_, str>, Fault> {
+    let Some((plain, escaped)) = raw.split_once('\\') else { return Ok(Cow::Borrowed(raw)) };
+    let mut out = String::with_capacity(raw.len());
+    out.push_str(plain);
+    // The first backslash was split off.
+    let mut pending = true;
+    let mut chars = escaped.chars();
+    loop {
+        if pending {
+            out.push(escape(&mut chars).ok_or(Fault::Doubtful)?);
+        }
+        let Some(next) = chars.next() else { return Ok(Cow::Owned(out)) };
+        pending = next == '\\';
+        if !pending {
+            out.push(next);
+        }
+    }
+}
+
+fn escape(chars: &mut Chars<'_>) -> Option<char> {
+    match chars.next()? {
+        'b' => Some('\u{8}'),
+        'f' => Some('\u{c}'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'u' => {
+            let unit = code_unit(chars)?;
+            match char::from_u32(unit) {
+                Some(char) => Some(char),
+                None => pair(unit, chars),
+            }
+        }
+        other => Some(other),
+    }
+}
+
+fn code_unit(chars: &mut Chars<'_>) -> Option<u32> {
+    (0..4).try_fold(0, |unit, _| Some(unit * 16 + chars.next()?.to_digit(16)?))
+}
+
+/// The character of a pair of surrogates, the first of which was read.
+fn pair(high: u32, chars: &mut Chars<'_>) -> Option<char> {
+    if (chars.next()?, chars.next()?) != ('\\', 'u') {
+        return None;
+    }
+    let low = code_unit(chars)?;
+    let mut pair = char::decode_utf16([u16::try_from(high).ok()?, u16::try_from(low).ok()?]);
+    pair.next()?.ok()
+}
+
+/// A name as a reader has it that doesn't tell upper case from lower. Go's is one, and takes two
+/// letters beyond ASCII for an `s` and a `k`.
+pub(crate) fn fold(name: &str) -> Cow<'_, str> {
+    let changes = |c: char| c.is_ascii_uppercase() || matches!(c, '\u{17f}' | '\u{212a}');
+    if !name.contains(changes) {
+        return Cow::Borrowed(name);
+    }
+    let folded = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    Cow::Owned(name.chars().map(folded).collect())
+}
