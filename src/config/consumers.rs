@@ -8,7 +8,7 @@ use super::{
     mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
-    routes, secrets,
+    routes, rules, secrets,
     table::{Item, Table},
     value,
 };
@@ -75,7 +75,8 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let quota = limits::quota(&mut table, reading);
     let expires = table.take("expires");
     let expires_at = expires.map(|item| end_of(&item, reading));
-    table.finish(&["tools", "prompts", "resources"], reading);
+    let rules = rules::read(&mut table, reading).map(Box::new);
+    table.finish(&[], reading);
     let consumer = || {
         Some(Consumer {
             name: name.as_ref()?.0.clone(),
@@ -83,6 +84,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
             upstream_key: upstream_key.map_or(Some(None), |key| key.map(Some))?,
             routes: routes.as_ref().map(|list| list.iter().map(|(name, _)| name.clone()).collect()),
             nets,
+            rules,
             quota,
             expires_at: expires_at.map_or(Some(None), |end| end.map(Some))?,
         })

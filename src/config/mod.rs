@@ -29,6 +29,7 @@ mod problem;
 mod reading;
 mod render;
 mod routes;
+mod rules;
 mod secrets;
 mod table;
 mod upstreams;

@@ -7,6 +7,7 @@ use super::{
     mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
+    rules,
     table::Table,
     upstreams, value,
 };
@@ -91,7 +92,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
     };
-    table.finish(&["oauth", "dialect", "tools", "prompts", "resources"], reading);
+    table.finish(&["oauth", "dialect"], reading);
     draft
 }
 
@@ -115,11 +116,21 @@ fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
         max_streams: max_streams(table, reading),
         max_body: max_body(table, MOST_BODY, reading).unwrap_or(defaults::MAX_BODY),
         refusals: refusals(table, reading),
+        rules: rules::read(table, reading),
     }
 }
 
 fn web(table: &mut Table<'_>, reading: &mut Reading<'_>) -> WebRoute {
-    for of_keys in ["unknown_keys", "origins", "max_streams", "refusals", "upstream_auth"] {
+    for of_keys in [
+        "unknown_keys",
+        "origins",
+        "max_streams",
+        "refusals",
+        "upstream_auth",
+        "tools",
+        "prompts",
+        "resources",
+    ] {
         if let Some(item) = table.take(of_keys) {
             reading
                 .error(&item.name_at, format!("`{of_keys}` means nothing on a `web` route"))

@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{NetList, Quota};
+use super::{NetList, Quota, Rules};
 use crate::types::{KeyDigest, Name, Secret};
 
 /// A configured identity with a key.
@@ -19,6 +19,8 @@ pub struct Consumer {
     pub routes: Option<Vec<Name>>,
     /// From where it may come.
     pub nets: NetList,
+    /// What it may use; `None` means whatever its routes let it.
+    pub rules: Option<Box<Rules>>,
     /// Its own rate, in the place of the route's.
     pub quota: Option<Quota>,
     /// The first second, UTC since 1970, at which the key is no longer valid.

@@ -5,9 +5,11 @@ mod consumers;
 mod limits;
 mod nets;
 mod places;
+mod rules;
 mod table;
 
 pub use consumers::{Consumer, Consumers, Principal, Standing};
 pub use limits::{Charge, Lease, Leases, Limiter, LimiterSizes, Quota};
 pub use nets::{NetList, TrustedProxies};
 pub use places::{Places, Ticket};
+pub use rules::{BadGlob, Glob, Names, Rulebook, Rules};

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::{
     body::read_whole,
-    credential, gates,
+    credential, gates, judge,
     memory::Held,
-    place::{Known, McpEntered, Place, Source, Stopped, WebEntered},
+    place::{Judged, Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
 };
 use crate::{
@@ -150,6 +150,15 @@ pub(super) async fn admit(
         (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
     };
     charged?;
+    if let Some(call) = &mut known.call {
+        judge::head_agrees(head, call)?;
+        let book = judge::rulebook(rules, principal.consumer().map(|consumer| &**consumer));
+        judge::calls(book, call).map_err(|Judged { element, denial }| {
+            known.refused = Some(element);
+            denial
+        })?;
+        call.settle();
+    }
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, (&route.name, rules.max_streams), credential.digest, opens)?;
     Ok(Admission { permit: Permit(()), credential, principal, body, lease })

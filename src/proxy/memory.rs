@@ -70,6 +70,13 @@ const fn units(size: usize) -> usize {
     size.saturating_sub(FREE).div_ceil(UNIT)
 }
 
+impl<T> Held<T> {
+    /// Another value in its place, no larger.
+    pub(super) fn with(self, value: T) -> Self {
+        Self { value, ..self }
+    }
+}
+
 impl Held<Bytes> {
     /// No body.
     pub(super) const fn nothing() -> Self {

@@ -53,6 +53,8 @@ pub(super) struct Known {
     pub(super) key: Option<KeyDigest>,
     pub(super) consumer: Option<Arc<Consumer>>,
     pub(super) call: Option<Body>,
+    /// Which message of a batch was refused, and the others with it.
+    pub(super) refused: Option<usize>,
     /// Where it was sent.
     pub(super) upstream: Option<Name>,
     /// The open stream of the legacy transport that hears of this call.
@@ -95,6 +97,13 @@ pub(super) enum Stopped {
     Gone,
 }
 
+/// A message that the rules don't let through.
+pub(super) struct Judged {
+    /// Which of a batch it is.
+    pub(super) element: usize,
+    pub(super) denial: Denial,
+}
+
 /// What became of an exchange.
 pub(super) struct End {
     pub(super) status: Option<u16>,
@@ -132,6 +141,7 @@ impl Known {
             key: None,
             consumer: None,
             call: None,
+            refused: None,
             upstream: None,
             legacy: None,
             origin: None,

@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{
     events::Events,
     forward::{Answered, Sent},
-    leak,
+    judge,
+    leak::{self, Veil},
     place::{End, Known, McpEntered, Next, Place, Stopped},
-    record, respond,
+    record, respond, sieve,
     stream::{Pump, Pumped, Said},
 };
 use crate::{
     observe::Outcome,
+    policy::Rulebook,
     types::{Denial, Method},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead, Version},
 };
@@ -54,6 +58,13 @@ pub(super) async fn relay(
         // What can't be read could hold the key, and nobody has asked for it.
         return Err(Denial::UpstreamBad.into());
     }
+    let consumer = sent.admission.principal.consumer().map(|consumer| &**consumer);
+    let book = judge::rulebook(entered.lead.rules, consumer);
+    if let Some(book) = book
+        && !is_event_stream(&sent.answer)
+    {
+        return Box::pin(sifted(place, client, (head, book), sent, known)).await;
+    }
     let coding = coding(head, &sent.answer);
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
     let is_stream = is_event_stream(&sent.answer) && !matches!(coding, Coding::Absent(_));
@@ -65,13 +76,66 @@ pub(super) async fn relay(
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
     let mut pump = Pump::new(place, client, out, events);
-    let said = Said { entered, admission: sent.admission };
+    let said = Said { entered, admission: sent.admission, book };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
         _ => false,
     };
     Ok(pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), told))
+}
+
+/// Brings back an answer that is no stream, where there are rules: whole, and without what may not be
+/// used.
+async fn sifted(
+    place: &mut Place<'_>,
+    client: &mut Client<'_>,
+    (head, book): (&RequestHead, Rulebook<'_>),
+    sent: &mut Sent<'_>,
+    known: &Known,
+) -> Result<End, Stopped> {
+    let mut body = sieve::whole(place, client, &mut sent.answer).await?;
+    let status = sent.answer.head.status;
+    if is_json(&sent.answer.head.fields) {
+        body = sieve::sifted(body, book)?;
+    } else if status == StatusCode::OK && !body.is_empty() {
+        // It could be a list to somebody.
+        return Err(Denial::UpstreamBad.into());
+    }
+    let injected = sent.admission.injected_key();
+    let covered = injected.and_then(|key| {
+        let mut veil = Veil::over(key, status)?;
+        Some([veil.pass(&body, key), veil.lift()].concat())
+    });
+    let body = covered.as_deref().unwrap_or(&body);
+    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    let coding = match sent.answer.head.framing {
+        Framing::None => Coding::Absent(sent.answer.head.length),
+        _ => Coding::Length(length),
+    };
+    let keeps = head.persistent && !place.draining.has_begun();
+    let mut out = client.answer(status);
+    write_head(&mut out, (place, known), sent, (coding, keeps, false));
+    if !matches!(coding, Coding::Absent(_)) {
+        out.put(body);
+    }
+    out.end();
+    let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
+    Ok(End {
+        status: Some(status.as_u16()),
+        outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
+        reason: None,
+        first_byte: Some(sent.answer.at - known.started),
+        bytes_out: length,
+        next: if written.is_ok() && keeps { Next::Keep } else { Next::Close },
+    })
+}
+
+/// Whether a body is JSON, or calls itself some sort of it (RFC 6838 4.2.8).
+fn is_json(fields: &Fields) -> bool {
+    let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence == b"application/json" || essence.ends_with(b"+json")
 }
 
 /// How the body goes on, given how it comes.

@@ -11,7 +11,7 @@ use crate::{
     mcp::{self, Body, Kind, RpcId},
     observe::Outcome,
     snapshot::Refusals,
-    types::{Denial, Method},
+    types::{Denial, Method, Untrusted},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead},
 };
 
@@ -167,17 +167,14 @@ fn read_what_is_at_hand(client: &mut Client<'_>, head: &RequestHead, known: &mut
 /// The refusal as an answer that a session survives, where the table of refusals says so: 200 and
 /// an error by id, or on the legacy transport 202 and the error on the client's stream.
 fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
-    let in_band = known.mcp_rules().is_some_and(|rules| rules.refusals == Refusals::InBand);
-    if !in_band || !matches!(denial, Denial::Rate { .. }) {
-        return None;
-    }
     let call = known.call.as_ref()?;
-    let waits = |message: &&mcp::Message| message.kind == Kind::Request;
-    if call.single().is_some_and(|m| !waits(&m) || m.method == mcp::Method::Initialize) {
+    if !denial.is_of_the_call() && !spares_sessions(known, call, denial) {
         return None;
     }
+    let waits = |(_, message): &(usize, &mcp::Message)| message.kind == Kind::Request;
+    let messages = call.messages().iter().enumerate().filter(waits);
     let errors: Vec<String> =
-        call.messages().iter().filter(waits).map(|m| error_body(known, denial, &m.id)).collect();
+        messages.map(|(element, message)| refusal_of(known, denial, (element, message))).collect();
     if errors.is_empty() {
         return None;
     }
@@ -192,6 +189,37 @@ fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
         Body::Batch(_) => format!("[{}]", errors.join(",")),
     };
     Some(Answer { status: StatusCode::OK, fields, body })
+}
+
+/// Whether a limit is told with 200, because some clients give up their session over a 429. There is
+/// none to lose where one is only begun.
+fn spares_sessions(known: &Known, call: &Body, denial: Denial) -> bool {
+    let in_band = known.mcp_rules().is_some_and(|rules| rules.refusals == Refusals::InBand);
+    let begins = call.single().is_some_and(|m| m.method == mcp::Method::Initialize);
+    in_band && matches!(denial, Denial::Rate { .. }) && !begins
+}
+
+/// The refusal of one message; of the others of a batch too, if only one is at fault.
+fn refusal_of(known: &Known, denial: Denial, (element, message): (usize, &mcp::Message)) -> String {
+    if known.refused.is_some_and(|refused| refused != element) {
+        let code = Denial::NotRpc.face().code;
+        return with_data(known, denial, &message.id, (code, BATCH_TEXT));
+    }
+    let text = match message.named() {
+        Some(name) if matches!(denial, Denial::Tool | Denial::Prompt) => {
+            format!("{}: {}", denial.text(), echoed(name)).into()
+        }
+        _ => denial.text(),
+    };
+    with_data(known, denial, &message.id, (denial.face().code, &text))
+}
+
+const BATCH_TEXT: &str = "Refused with its batch: another message of it isn't allowed.";
+
+/// A name as it may be said back: cut, and of letters that are nothing else anywhere.
+fn echoed(name: &Untrusted) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    name.as_str().chars().filter(plain).take(Untrusted::SHOWN_CHARS).collect()
 }
 
 /// The errors for the calls of a stream that the upstream has left, one for each that waits.
@@ -226,6 +254,10 @@ fn shows_text(known: &Known, head: &RequestHead) -> bool {
 }
 
 fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
+    with_data(known, denial, id, (denial.face().code, &denial.text()))
+}
+
+fn with_data(known: &Known, denial: Denial, id: &RpcId, (code, text): (i32, &str)) -> String {
     let face = denial.face();
     // Missing, wrong and expired look alike from outside; the log has the word.
     let reason = if face.status == StatusCode::UNAUTHORIZED { "unauthorized" } else { face.reason };
@@ -236,7 +268,7 @@ fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
         _ => String::new(),
     };
     let data = format!(r#"{{"reason":"{reason}","request_id":"{}"{wait}}}"#, known.id);
-    mcp::error_response(id, face.code, &denial.text(), &data)
+    mcp::error_response(id, code, text, &data)
 }
 
 /// Writes an answer in one go.

@@ -14,9 +14,11 @@ use super::{
     leak::{self, Veil},
     legacy,
     place::{McpEntered, Place},
+    sieve::Sieve,
 };
 use crate::{
     mcp::{Replaced, Step, replace_data},
+    policy::Rulebook,
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
@@ -32,6 +34,8 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
     events: Option<Events>,
     /// Where a key was injected, it is covered in all that the upstream says.
     veil: Option<Veil>,
+    /// Where there are rules, a stream is let through by events.
+    sieve: Option<Sieve<'s>>,
     bytes_out: u64,
     /// Whether the client's going ends it.
     heeds_client: bool,
@@ -42,6 +46,8 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
 pub(super) struct Said<'x> {
     pub(super) entered: &'x McpEntered<'x, 'x>,
     pub(super) admission: &'x Admission,
+    /// What the client may use of what is listed.
+    pub(super) book: Option<Rulebook<'x>>,
 }
 
 /// How a body ended.
@@ -79,7 +85,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         head: Outgoing,
         events: Option<Events>,
     ) -> Self {
-        Self { place, client, out: head, events, veil: None, bytes_out: 0, heeds_client: true }
+        let (veil, sieve) = (None, None);
+        Self { place, client, out: head, events, veil, sieve, bytes_out: 0, heeds_client: true }
     }
 
     /// The client still sends what nobody reads any more: that it does is no sign that it left.
@@ -117,6 +124,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let (status, injected) =
             (answer.head.status, said.and_then(|s| s.admission.injected_key()));
         self.veil = injected.and_then(|key| Veil::over(key, status));
+        let sifts = self.events.is_some() && said.is_some_and(|said| said.book.is_some());
+        self.sieve = sifts.then(|| Sieve::new(&self.place.state.memory));
         let mut decoder = BodyDecoder::new(answer.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
@@ -145,7 +154,9 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Woken::ClientGone => return Pumped::ClientGone,
                 Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
                     answer.head.persistent = false;
-                    self.lift();
+                    if !self.lift(said) {
+                        return Pumped::UpstreamGone;
+                    }
                     self.out.end();
                     return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
                 }
@@ -218,11 +229,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                     }
                 }
                 Ok(Decoded::NeedMore) => return Taken::All,
-                Ok(Decoded::Done) => {
-                    self.lift();
+                Ok(Decoded::Done) if self.lift(said) => {
                     self.out.end();
                     return Taken::Done;
                 }
+                Ok(Decoded::Done) => return Taken::Unreadable,
                 Err(_) => return Taken::Unreadable,
             }
         }
@@ -240,25 +251,30 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             let rest = data.split_off(used);
             match step {
                 Step::Hold => return true,
-                Step::Pass(bytes) => self.pass(&bytes, said),
-                Step::TooLong => return false,
-                Step::First(event) => match self.announce(&event, said) {
-                    Some(event) => self.pass(&event, said),
-                    None => return false,
-                },
+                Step::Pass(bytes) if self.pass(&bytes, said) => {}
+                Step::Pass(_) | Step::TooLong => return false,
+                Step::First(event) => {
+                    let announced = self.announce(&event, said);
+                    if !announced.is_some_and(|event| self.pass(&event, said)) {
+                        return false;
+                    }
+                }
             }
             data = rest;
             if data.is_empty() {
                 return true;
             }
         }
-        self.pass(&data, said);
-        true
+        self.pass(&data, said)
     }
 
     /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
     /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
-    fn announce(&mut self, event: &[u8], Said { entered, admission }: Said<'_>) -> Option<Vec<u8>> {
+    fn announce(
+        &mut self,
+        event: &[u8],
+        Said { entered, admission, .. }: Said<'_>,
+    ) -> Option<Vec<u8>> {
         let events = self.events.as_mut()?;
         events.first = First::Passed;
         let credential = &admission.credential;
@@ -284,8 +300,20 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         }
     }
 
-    /// Puts a part of the upstream's body into the next write.
-    fn pass(&mut self, data: &[u8], said: Said<'_>) {
+    /// Puts a part of the upstream's body into the next write, but for what waits to be judged.
+    /// `false` where it can't be.
+    fn pass(&mut self, data: &[u8], said: Said<'_>) -> bool {
+        let (Some(mut sieve), Some(book)) = (self.sieve.take(), said.book) else {
+            self.cover(data, said);
+            return true;
+        };
+        let passed = sieve.pass(data, book, |piece| self.cover(piece, said));
+        self.sieve = Some(sieve);
+        passed.is_ok()
+    }
+
+    /// Covers an injected key, and puts the rest into the next write.
+    fn cover(&mut self, data: &[u8], said: Said<'_>) {
         match &mut self.veil {
             None => self.put(data),
             Some(veil) => {
@@ -295,11 +323,18 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         }
     }
 
-    /// The upstream's body has ended: what was held of it may go.
-    fn lift(&mut self) {
+    /// The upstream's body has ended: what was held of it may go. `false` where it can't be judged.
+    fn lift(&mut self, said: Option<Said<'_>>) -> bool {
+        if let (Some(mut sieve), Some(said)) = (self.sieve.take(), said)
+            && let Some(book) = said.book
+            && sieve.end(book, |piece| self.cover(piece, said)).is_err()
+        {
+            return false;
+        }
         if let Some(held) = self.veil.as_mut().map(Veil::lift) {
             self.put(&held);
         }
+        true
     }
 
     /// Puts a part of the body into the next write.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{HostHeader, Upstream};
 use crate::{
-    policy::{NetList, Quota},
+    policy::{NetList, Quota, Rules},
     types::{Name, Template},
 };
 
@@ -61,6 +61,8 @@ pub struct McpRoute {
     pub max_body: usize,
     /// How a refused call is told.
     pub refusals: Refusals,
+    /// What may be used there; `None` means whatever the server has.
+    pub rules: Option<Rules>,
 }
 
 /// What holds on a `web` route alone.

@@ -61,6 +61,16 @@ pub enum Denial {
     NotJson,
     /// The body is JSON, but no JSON-RPC message.
     NotRpc,
+    /// The head says something else of the body than the body does (MCP 2026-07-28).
+    HeadMismatch,
+    /// The rules don't let the tool be called.
+    Tool,
+    /// The rules don't let the prompt be used.
+    Prompt,
+    /// The rules don't let the resource be read.
+    Resource,
+    /// A method that is nobody's, where there are rules.
+    MethodDenied,
     /// OAuth discovery, which this gateway doesn't offer.
     Discovery,
     /// No connection to the upstream.
@@ -190,6 +200,17 @@ impl Denial {
             Self::NotRpc => {
                 (S::BAD_REQUEST, -32600, "not_rpc", "Invalid request: not a JSON-RPC message.")
             }
+            Self::HeadMismatch => (
+                S::BAD_REQUEST,
+                -32020,
+                "head_mismatch",
+                "Header mismatch: the head of the request disagrees with its body.",
+            ),
+            // As the specification has it for what isn't there: nobody learns that it is.
+            Self::Tool => (S::BAD_REQUEST, -32602, "tool", "Unknown tool"),
+            Self::Prompt => (S::BAD_REQUEST, -32602, "prompt", "Unknown prompt"),
+            Self::Resource => (S::BAD_REQUEST, -32602, "resource", "Unknown resource"),
+            Self::MethodDenied => (S::BAD_REQUEST, -32601, "method_denied", "Method not found"),
             Self::Discovery => {
                 (S::NOT_FOUND, 4041, "discovery", "There is no OAuth here. A valid key is needed.")
             }
@@ -221,6 +242,12 @@ impl Denial {
             Some(seconds) => format!("{} Retry in {seconds} s.", self.face().text).into(),
             None => self.face().text.into(),
         }
+    }
+
+    /// Whether it is told by the call's id wherever it has one: it is the specification's own answer
+    /// to such a call.
+    pub const fn is_of_the_call(&self) -> bool {
+        matches!(self, Self::Tool | Self::Prompt | Self::Resource | Self::MethodDenied)
     }
 
     /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1.

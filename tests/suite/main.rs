@@ -14,6 +14,7 @@ mod smoke;
 
 mod http2;
 mod routing;
+mod rules;
 mod strict;
 
 mod denials;

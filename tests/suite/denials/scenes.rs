@@ -236,6 +236,33 @@ pub(super) async fn not_rpc() -> Refused {
     asked(post(&Key::new()).body("{\"id\":7}")).await
 }
 
+pub(super) async fn head_mismatch() -> Refused {
+    asked(post(&Key::new()).field("mcp-method", "tools/list")).await
+}
+
+/// A request that the rules of the route don't let through.
+async fn against_the_rules(method: &str, params: &str) -> Refused {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+    let only = r#"tools = { allow = ["other"] }"#;
+    asked_of(|setup| setup.route(only), post(&Key::new()).body(&body)).await
+}
+
+pub(super) async fn tool() -> Refused {
+    against_the_rules("tools/call", r#"{"name":"integrationList"}"#).await
+}
+
+pub(super) async fn prompt() -> Refused {
+    against_the_rules("prompts/get", r#"{"name":"greeting"}"#).await
+}
+
+pub(super) async fn resource() -> Refused {
+    against_the_rules("resources/read", r#"{"uri":"docs://a"}"#).await
+}
+
+pub(super) async fn method_denied() -> Refused {
+    against_the_rules("vendor/own", "{}").await
+}
+
 pub(super) async fn discovery() -> Refused {
     asked(to("/register")).await
 }

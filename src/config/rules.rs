@@ -1,0 +1,83 @@
+//! `tools`, `prompts` and `resources` of a route or a consumer.
+
+use super::{
+    mask::shown,
+    reading::Reading,
+    table::{Item, Table},
+    value::Fault,
+};
+use crate::policy::{BadGlob, Glob, Names, Rules};
+
+/// Tools of Postiz that reach everything: the one runs its whole agent, the other calls whatever a
+/// provider has.
+const REACH_ALL: [&str; 2] = ["ask_postiz", "triggerTool"];
+
+/// Reads the three lists; `None` where none is written.
+///
+/// An `allow` list denies the rest, and the rest is also what stands in no list: beside one, a kind
+/// that is left out is closed.
+pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<Rules> {
+    let mut list = |name: &'static str| {
+        let item = table.take(name)?;
+        let names = names(&item, name, reading);
+        warn_of_reach(&names, &item, reading);
+        Some(names)
+    };
+    let (tools, prompts, resources) = (list("tools"), list("prompts"), list("resources"));
+    let written = [&tools, &prompts, &resources];
+    if written.iter().all(|names| names.is_none()) {
+        return None;
+    }
+    let closes = written.iter().any(|names| names.as_ref().is_some_and(|n| n.allow.is_some()));
+    let left_out = || if closes { Names::none() } else { Names::default() };
+    Some(Rules {
+        tools: tools.unwrap_or_else(left_out),
+        prompts: prompts.unwrap_or_else(left_out),
+        resources: resources.unwrap_or_else(left_out),
+    })
+}
+
+fn names(item: &Item<'_>, label: &'static str, reading: &mut Reading<'_>) -> Names {
+    // What can't be read lets nothing in; it isn't run anyway.
+    let Some(mut lists) = item.table(label, reading) else { return Names::none() };
+    let (allow, deny) = (lists.take("allow"), lists.take("deny"));
+    if allow.is_none() && deny.is_none() {
+        reading
+            .error(&item.at, format!("`{}` says nothing", item.name))
+            .hint("write { allow = [\"integrationList\"] } or { deny = [\"triggerTool\"] }");
+    }
+    let globs = |item: Item<'_>, reading: &mut Reading<'_>| {
+        item.list_of(reading, glob).into_iter().map(|(glob, _)| glob).collect()
+    };
+    let allow = allow.map(|item| globs(item, reading));
+    let deny = deny.map(|item| globs(item, reading)).unwrap_or_default();
+    lists.finish(&[], reading);
+    Names { allow, deny }
+}
+
+fn glob(text: &str) -> Result<Glob, Fault> {
+    Glob::parse(text).map_err(|bad| match bad {
+        BadGlob::Empty => Fault::new("an empty name").hint("write a name, or \"*\" for every name"),
+        BadGlob::TooLong => Fault::new("a name of more than 256 bytes").hint("shorten it with a *"),
+        BadGlob::Blank => Fault::new(format!("{} holds a blank", shown(text)))
+            .hint("write each name as an element of its own"),
+    })
+}
+
+/// A star that lets in more than it seems to.
+fn warn_of_reach(tools: &Names, item: &Item<'_>, reading: &mut Reading<'_>) {
+    if item.name != "tools" {
+        return;
+    }
+    let by_star = |name: &&&str| {
+        let stars = tools.allow.iter().flatten().filter(|glob| glob.name().is_none());
+        stars.into_iter().any(|glob| glob.matches(name)) && tools.let_in(name)
+    };
+    if let Some(name) = REACH_ALL.iter().find(by_star) {
+        let message = format!("a star lets in `{name}`, which in Postiz reaches every other tool");
+        reading.warning(&item.at, message).hint(format!(
+            "add: deny = [{}]",
+            REACH_ALL.map(|name| format!("\"{name}\"")).join(", ")
+        ));
+    }
+}

@@ -1,0 +1,93 @@
+//! Which tools, prompts and resources somebody may use.
+
+mod glob;
+mod uri;
+
+pub use glob::{BadGlob, Glob};
+
+/// What a route or a consumer may use of a server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// By name.
+    pub tools: Names,
+    /// By name.
+    pub prompts: Names,
+    /// By URI.
+    pub resources: Names,
+}
+
+/// Names that are let in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Left out, every name; a list denies the rest.
+    pub allow: Option<Vec<Glob>>,
+    /// Denied, whatever allows them.
+    pub deny: Vec<Glob>,
+}
+
+impl Names {
+    /// No name at all.
+    pub const fn none() -> Self {
+        Self { allow: Some(Vec::new()), deny: Vec::new() }
+    }
+
+    /// Whether a name is let in.
+    pub fn let_in(&self, name: &str) -> bool {
+        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(name));
+        self.allow.as_deref().is_none_or(any) && !any(&self.deny)
+    }
+
+    /// Whether every name is.
+    fn are_all(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
+    }
+}
+
+/// The rules that hold for an exchange: those of its route and those of its consumer, and both have
+/// to agree. What is called and what is listed are judged by the same questions.
+#[derive(Clone, Copy)]
+pub struct Rulebook<'r> {
+    route: Option<&'r Rules>,
+    consumer: Option<&'r Rules>,
+}
+
+impl<'r> Rulebook<'r> {
+    /// The rules of both; `None` where neither has any, and nothing is judged.
+    pub const fn of(route: Option<&'r Rules>, consumer: Option<&'r Rules>) -> Option<Self> {
+        match (route, consumer) {
+            (None, None) => None,
+            (route, consumer) => Some(Self { route, consumer }),
+        }
+    }
+
+    fn all(&self, ask: impl Fn(&Rules) -> bool) -> bool {
+        [self.route, self.consumer].into_iter().flatten().all(ask)
+    }
+
+    /// Whether a tool may be called, and so be listed.
+    pub fn tool(&self, name: &str) -> bool {
+        self.all(|rules| rules.tools.let_in(name))
+    }
+
+    /// Whether a prompt may be used, and so be listed.
+    pub fn prompt(&self, name: &str) -> bool {
+        self.all(|rules| rules.prompts.let_in(name))
+    }
+
+    /// Whether a resource may be read, and so be listed. A URI that a server could take for another
+    /// one may not, where only some are let in.
+    pub fn resource(&self, uri: &str) -> bool {
+        self.all(|rules| {
+            rules.resources.are_all() || uri::is_canonical(uri) && rules.resources.let_in(uri)
+        })
+    }
+
+    /// Whether a template of resources may be completed, and so be listed: by its own text, which no
+    /// server resolves.
+    pub fn template(&self, template: &str) -> bool {
+        self.all(|rules| rules.resources.let_in(template))
+    }
+}
+
+#[cfg(test)]
+mod tests;

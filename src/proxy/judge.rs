@@ -1,0 +1,95 @@
+//! What a call says, judged: its head against its body, and what it asks for against the rules.
+
+use super::place::Judged;
+use crate::{
+    mcp::{Body, Heads, Kind, Line, Message, Method, Subject},
+    policy::{Consumer, Rulebook},
+    snapshot::McpRoute,
+    types::Denial,
+    wire::{Fields, RequestHead},
+};
+
+/// What the head says of the body.
+pub(super) fn heads(fields: &Fields) -> Heads<'_> {
+    let line = |name| {
+        let mut lines = fields.get_all(name);
+        match (lines.next(), lines.next()) {
+            (None, _) => Line::Absent,
+            (Some(value), None) => Line::One(value),
+            (Some(_), Some(_)) => Line::Several,
+        }
+    };
+    Heads {
+        version: line("mcp-protocol-version"),
+        method: line("mcp-method"),
+        name: line("mcp-name"),
+    }
+}
+
+/// The head agrees with the body, and the version has what the body is. Whoever behind us goes by
+/// the head would otherwise do another thing than what was judged.
+pub(super) fn head_agrees(head: &RequestHead, call: &Body) -> Result<(), Denial> {
+    let heads = heads(&head.fields);
+    match call {
+        Body::Batch(_) if !heads.have_batches() => Err(Denial::NotRpc),
+        call if !heads.agree_with(call) => Err(Denial::HeadMismatch),
+        _ => Ok(()),
+    }
+}
+
+/// The rules of the route and of the consumer; `None` where neither has any.
+pub(super) fn rulebook<'r>(
+    rules: &'r McpRoute,
+    consumer: Option<&'r Consumer>,
+) -> Option<Rulebook<'r>> {
+    Rulebook::of(rules.rules.as_ref(), consumer.and_then(|consumer| consumer.rules.as_deref()))
+}
+
+/// Every message asks for what the rules let it have. One that doesn't takes its batch with it.
+pub(super) fn calls(book: Option<Rulebook<'_>>, call: &Body) -> Result<(), Judged> {
+    let Some(book) = book else { return Ok(()) };
+    let judged = call.messages().iter().map(|message| judge(book, message));
+    for (element, judged) in judged.enumerate() {
+        judged.map_err(|denial| Judged { element, denial })?;
+    }
+    Ok(())
+}
+
+fn judge(book: Rulebook<'_>, message: &Message) -> Result<(), Denial> {
+    // An answer gives, and asks for nothing.
+    if message.kind == Kind::Response {
+        return Ok(());
+    }
+    let (allowed, denial) = match (message.method, &message.subject) {
+        (Method::ToolsCall, Subject::Tool(name)) => (book.tool(name.as_str()), Denial::Tool),
+        (Method::PromptsGet | Method::Complete, Subject::Prompt(name)) => {
+            (book.prompt(name.as_str()), Denial::Prompt)
+        }
+        (Method::Resource(_), Subject::Resource(uri)) => {
+            (book.resource(uri.as_str()), Denial::Resource)
+        }
+        (Method::Complete, Subject::Template(uri)) => {
+            (book.template(uri.as_str()), Denial::Resource)
+        }
+        (Method::Listen, Subject::Resources(uris)) => {
+            (uris.iter().all(|uri| book.resource(uri.as_str())), Denial::Resource)
+        }
+        // Names nothing, or nothing that can be read.
+        (Method::ToolsCall, _) => (false, Denial::Tool),
+        (Method::PromptsGet, _) => (false, Denial::Prompt),
+        (Method::Resource(_) | Method::Complete | Method::Listen, _) => (false, Denial::Resource),
+        // Nobody knows what it would do; the list of tasks is of every tool's.
+        (Method::Other | Method::OfServers(_) | Method::TasksList, _) => {
+            (false, Denial::MethodDenied)
+        }
+        (
+            Method::Initialize
+            | Method::Discover
+            | Method::ToolsList
+            | Method::Task(_)
+            | Method::Known(_),
+            _,
+        ) => (true, Denial::MethodDenied),
+    };
+    if allowed { Ok(()) } else { Err(denial) }
+}
