@@ -53,6 +53,16 @@ fn print(name: &Name, key: &Secret, decorated: bool, out: &mut impl Write) -> io
     writeln!(out, "[[consumers]]")?;
     writeln!(out, "name       = \"{name}\"")?;
     writeln!(out, "key_sha256 = \"{}\"", hex::encode(key.digest().as_bytes()))?;
+    if decorated {
+        writeln!(
+            out,
+            "\nTo replace the key of a consumer that exists, give it this key_sha256 and:"
+        )?;
+        writeln!(
+            out,
+            "previous = {{ key_sha256 = \"the one that it had\", expires = 2026-12-31 }}"
+        )?;
+    }
     out.flush()
 }
 

@@ -13,7 +13,7 @@ use super::{
     value,
 };
 use crate::{
-    policy::Consumer,
+    policy::{Consumer, Previous},
     types::{KeyDigest, Name},
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Draft {
     pub(super) name: Option<(Name, Span)>,
     digest: Option<(KeyDigest, Span)>,
+    previous: Option<(KeyDigest, Span)>,
     /// The names of its routes.
     pub(super) routes: Option<Vec<(Name, Span)>>,
     consumer: Option<Consumer>,
@@ -39,7 +40,7 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
         if let Some((name, at)) = &draft.name {
             names.note(name.clone(), at, "another consumer has this name", reading);
         }
-        if let Some((digest, at)) = &draft.digest {
+        for (digest, at) in draft.digest.iter().chain(&draft.previous) {
             digests.note(*digest, at, "another consumer has this key", reading);
         }
         drafts.push(draft);
@@ -53,6 +54,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let example = "key_sha256 = \"...\"; `portcullis key new NAME` makes the key and this line";
     let digest = table.require("key_sha256", example, reading);
     let digest = digest.and_then(|item| digest_of(&item, reading));
+    let previous = table.take("previous").map(|item| previous(&item, reading));
     let upstream_key = table.take("upstream_key");
     // Kept apart from a key that isn't set: a consumer whose secret can't be read must not run
     // with its own key instead.
@@ -74,13 +76,20 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let nets = access::nets(&mut table, reading);
     let quota = limits::quota(&mut table, reading);
     let expires = table.take("expires");
-    let expires_at = expires.map(|item| end_of(&item, reading));
+    let expires_at = expires.map(|item| {
+        let over = ("this consumer has expired: its key is refused", "or remove the consumer");
+        end_of(&item, over, reading)
+    });
     let rules = rules::read(&mut table, reading).map(Box::new);
     table.finish(&[], reading);
     let consumer = || {
         Some(Consumer {
             name: name.as_ref()?.0.clone(),
             digest: digest.as_ref()?.0,
+            previous: match &previous {
+                Some(read) => Some(read.as_ref()?.0),
+                None => None,
+            },
             upstream_key: upstream_key.map_or(Some(None), |key| key.map(Some))?,
             routes: routes.as_ref().map(|list| list.iter().map(|(name, _)| name.clone()).collect()),
             nets,
@@ -90,7 +99,8 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         })
     };
     let consumer = consumer();
-    Draft { name, digest, routes, consumer }
+    let previous = previous.flatten().map(|(key, at)| (key.digest, at));
+    Draft { name, digest, previous, routes, consumer }
 }
 
 fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, Span)> {
@@ -108,8 +118,34 @@ fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, S
     digest.map(|digest| (digest, item.at.clone()))
 }
 
-/// The first second after the last day, UTC.
-fn end_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<u64> {
+/// The key that the consumer had before. It has to have an end: a key that is being replaced and
+/// stays valid isn't replaced.
+fn previous(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Previous, Span)> {
+    let example = "write: previous = { key_sha256 = \"...\", expires = 2026-12-31 }";
+    let message = "`previous` needs `key_sha256` and `expires`";
+    if !item.value.is_table() {
+        // It may be the key itself, pasted by mistake.
+        reading.error(&item.at, message).hint(example).conceal(&item.at);
+        return None;
+    }
+    let mut table = item.table("`previous`", reading)?;
+    let (digest, expires) = (table.take("key_sha256"), table.take("expires"));
+    if digest.is_none() || expires.is_none() {
+        reading.error(&item.at, message).hint(example);
+    }
+    table.finish(&[], reading);
+    let digest = digest.and_then(|item| digest_of(&item, reading));
+    let expires_at = expires.and_then(|item| {
+        let over = ("this key has ended: it is refused", "or remove `previous`");
+        end_of(&item, over, reading)
+    });
+    let (digest, at) = digest?;
+    Some((Previous { digest, expires_at: expires_at? }, at))
+}
+
+/// The first second after the last day, UTC. `over` is what to say where that has come, and what
+/// else to do than to give it a later day.
+fn end_of(item: &Item<'_>, over: (&str, &str), reading: &mut Reading<'_>) -> Option<u64> {
     let date = match item.value {
         DeValue::Datetime(written) if written.time.is_none() => written.date,
         _ => None,
@@ -133,9 +169,8 @@ fn end_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<u64> {
             reading.error(&item.at, "`expires` is no day of the calendar");
         }
         Some(end) if end <= reading.now() => {
-            reading
-                .warning(&item.at, "this consumer has expired: its key is refused")
-                .hint("give it a later day, or remove the consumer");
+            let (message, remedy) = over;
+            reading.warning(&item.at, message).hint(format!("give it a later day, {remedy}"));
         }
         Some(_) => {}
     }

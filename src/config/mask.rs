@@ -47,8 +47,11 @@ fn values(mut chars: Vec<char>) -> Vec<char> {
         chars.iter().enumerate().filter(|(_, c)| **c == '=').map(|(at, _)| at).collect();
     for at in at_equals {
         let (before, after) = chars.split_at_mut(at);
-        if names_a_secret(before) {
-            mask_value(after.get_mut(1..).unwrap_or_default());
+        let value = after.get_mut(1..).unwrap_or_default();
+        // What is in braces has names of its own.
+        let is_table = || value.iter().find(|c| **c != ' ') == Some(&'{');
+        if names_a_secret(before) || (name_of(before) == "previous" && !is_table()) {
+            mask_value(value);
         }
     }
     chars
@@ -72,13 +75,18 @@ fn keys(chars: &[char]) -> Vec<char> {
 
 /// Whether what stands before an equals sign names a secret, also where the file can't be parsed.
 fn names_a_secret(before: &[char]) -> bool {
-    let is_name = |c: &&char| c.is_ascii_alphanumeric() || matches!(**c, '_' | '-');
-    let is_space = |c: &&char| matches!(**c, ' ' | '"' | '\'');
-    let name: String = before.iter().rev().skip_while(is_space).take_while(is_name).collect();
-    let name: String = name.chars().rev().collect::<String>().to_ascii_lowercase();
+    let name = name_of(before);
     let secret = ["secret", "token", "password", "passwd", "sha256", "credential"];
     // `key` alone is the file of a certificate's key.
     (name.ends_with("key") && name != "key") || secret.iter().any(|word| name.contains(word))
+}
+
+/// The name right before an equals sign, in lower case.
+fn name_of(before: &[char]) -> String {
+    let is_name = |c: &&char| c.is_ascii_alphanumeric() || matches!(**c, '_' | '-');
+    let is_space = |c: &&char| matches!(**c, ' ' | '"' | '\'');
+    let name: String = before.iter().rev().skip_while(is_space).take_while(is_name).collect();
+    name.chars().rev().collect::<String>().to_ascii_lowercase()
 }
 
 /// Masks a value that isn't a reference to a secret.
@@ -117,6 +125,11 @@ mod tests {
             ("upstream_key = hunter2", "upstream_key = *******"),
             (r#"{ cert = "a.pem", key = "b.pem" }"#, r#"{ cert = "a.pem", key = "b.pem" }"#),
             (r#""api-token" = 'abc"#, r#""api-token" = '***"#),
+            ("previous = hunter2", "previous = *******"),
+            (
+                r#"previous = { key_sha256 = "hunter2", expires = 2026-12-31 }"#,
+                r#"previous = { key_sha256 = "*******", expires = 2026-12-31 }"#,
+            ),
             ("a\u{1b}[31mb", "a [31mb"),
         ] {
             assert_eq!(line_of(text), masked);

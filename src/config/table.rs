@@ -13,7 +13,7 @@ use crate::types::Name;
 pub(super) type Later = &'static [&'static str];
 
 /// Settings whose value may be a key, if only by mistake.
-const SECRET: [&str; 2] = ["upstream_key", "key_sha256"];
+const SECRET: [&str; 3] = ["upstream_key", "key_sha256", "previous"];
 
 pub(super) struct Table<'t> {
     /// What the table is called in messages: `[limits]`.

@@ -1,3 +1,5 @@
+mod rotation;
+
 use std::{net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};

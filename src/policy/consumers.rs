@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{NetList, Quota, Rules};
+use super::{Holder, NetList, Quota, Rules};
 use crate::types::{KeyDigest, Name, Secret};
 
 /// A configured identity with a key.
@@ -13,6 +13,8 @@ pub struct Consumer {
     pub name: Name,
     /// SHA-256 of its key.
     pub digest: KeyDigest,
+    /// The key that it had before, while clients change to the new one.
+    pub previous: Option<Previous>,
     /// The key to put in the place of its own, upstream.
     pub upstream_key: Option<Secret>,
     /// The routes that it may use; `None` means every `mcp` route.
@@ -23,8 +25,18 @@ pub struct Consumer {
     pub rules: Option<Box<Rules>>,
     /// Its own rate, in the place of the route's.
     pub quota: Option<Quota>,
-    /// The first second, UTC since 1970, at which the key is no longer valid.
+    /// The first second, UTC since 1970, at which it has no valid key any more.
     pub expires_at: Option<u64>,
+}
+
+/// A key that is being replaced.
+#[derive(Clone, Copy)]
+pub struct Previous {
+    /// SHA-256 of the key.
+    pub digest: KeyDigest,
+    /// The first second, UTC since 1970, at which this key is no longer valid. The consumer's own
+    /// end counts as well.
+    pub expires_at: u64,
 }
 
 impl Consumer {
@@ -34,10 +46,31 @@ impl Consumer {
     }
 }
 
-/// Every consumer, found by the digest of its key at a cost that doesn't grow with their number.
+/// Every consumer, found by the digest of a key of its own at a cost that doesn't grow with their
+/// number.
 #[derive(Default)]
 pub struct Consumers {
-    by_digest: HashMap<KeyDigest, Arc<Consumer>>,
+    by_digest: HashMap<KeyDigest, Key>,
+}
+
+/// A key of a consumer.
+struct Key {
+    consumer: Arc<Consumer>,
+    /// The first second at which it is no longer valid.
+    ends_at: Option<u64>,
+}
+
+impl Key {
+    /// The keys that a consumer has: one, or two where one replaces the other.
+    fn all_of(consumer: &Arc<Consumer>) -> impl Iterator<Item = (KeyDigest, Self)> {
+        let key = |ends_at| Self { consumer: Arc::clone(consumer), ends_at };
+        let own = (consumer.digest, key(consumer.expires_at));
+        let previous = consumer.previous.as_ref().map(|previous| {
+            let end = previous.expires_at;
+            (previous.digest, key(Some(consumer.expires_at.map_or(end, |last| last.min(end)))))
+        });
+        std::iter::once(own).chain(previous)
+    }
 }
 
 /// What a key's digest turned out to stand for.
@@ -56,7 +89,9 @@ impl Consumers {
     pub fn new(consumers: impl IntoIterator<Item = Consumer>) -> Self {
         let mut by_digest = HashMap::new();
         for consumer in consumers {
-            by_digest.entry(consumer.digest).or_insert_with(|| Arc::new(consumer));
+            for (digest, key) in Key::all_of(&Arc::new(consumer)) {
+                by_digest.entry(digest).or_insert(key);
+            }
         }
         Self { by_digest }
     }
@@ -64,21 +99,22 @@ impl Consumers {
     /// Looks a key up. The table is keyed by SHA-256 and hashed with a random seed, so the time
     /// taken tells nothing about a key that is close to a right one.
     pub fn find(&self, digest: &KeyDigest, now: impl FnOnce() -> SystemTime) -> Standing {
-        let Some(consumer) = self.by_digest.get(digest) else { return Standing::Unknown };
+        let Some(key) = self.by_digest.get(digest) else { return Standing::Unknown };
         let is_over = |end: u64| {
             // A clock before 1970 is broken; then nothing that can expire is valid.
             let since = now().duration_since(UNIX_EPOCH);
             since.map_or(true, |since| since.as_secs() >= end)
         };
-        match consumer.expires_at {
+        match key.ends_at {
             Some(end) if is_over(end) => Standing::Expired,
-            _ => Standing::Known(Arc::clone(consumer)),
+            _ => Standing::Known(Arc::clone(&key.consumer)),
         }
     }
 
     /// Every consumer, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
-        self.by_digest.values()
+        let own = |(digest, key): &(&KeyDigest, &Key)| **digest == key.consumer.digest;
+        self.by_digest.iter().filter(own).map(|(_, key)| &key.consumer)
     }
 }
 
@@ -98,5 +134,64 @@ impl Principal {
             Self::Consumer(consumer) => Some(consumer),
             Self::Stranger => None,
         }
+    }
+
+    /// Whose buckets and slots are used, given the key that was presented.
+    pub fn holder(&self, presented: KeyDigest) -> Holder {
+        match self {
+            Self::Consumer(consumer) => Holder::Consumer(consumer.name.clone()),
+            Self::Stranger => Holder::Key(presented),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn digest(text: &str) -> KeyDigest {
+        Secret::new(text.to_owned()).digest()
+    }
+
+    fn consumers(previous_end: u64, own_end: Option<u64>) -> Consumers {
+        Consumers::new([Consumer {
+            name: Name::parse("c").unwrap(),
+            digest: digest("new"),
+            previous: Some(Previous { digest: digest("old"), expires_at: previous_end }),
+            upstream_key: None,
+            routes: None,
+            nets: NetList::everyone(),
+            quota: None,
+            expires_at: own_end,
+        }])
+    }
+
+    fn is_known(consumers: &Consumers, key: &str, seconds: u64) -> Option<bool> {
+        match consumers.find(&digest(key), || UNIX_EPOCH + Duration::from_secs(seconds)) {
+            Standing::Known(_) => Some(true),
+            Standing::Expired => Some(false),
+            Standing::Unknown => None,
+        }
+    }
+
+    #[test]
+    fn two_keys_find_one_consumer_until_the_older_one_has_ended() {
+        let consumers = consumers(10, None);
+        assert_eq!(consumers.iter().count(), 1);
+        for (key, seconds, known) in
+            [("old", 9, true), ("old", 10, false), ("new", 9, true), ("new", 10, true)]
+        {
+            assert_eq!(is_known(&consumers, key, seconds), Some(known), "{key} at {seconds}");
+        }
+        assert_eq!(is_known(&consumers, "other", 0), None);
+    }
+
+    #[test]
+    fn the_end_of_a_consumer_is_the_end_of_both_its_keys() {
+        let consumers = consumers(10, Some(5));
+        assert!(["old", "new"].iter().all(|key| is_known(&consumers, key, 4) == Some(true)));
+        assert!(["old", "new"].iter().all(|key| is_known(&consumers, key, 5) == Some(false)));
     }
 }

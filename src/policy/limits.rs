@@ -39,15 +39,25 @@ impl Quota {
     }
 }
 
+/// Whose a bucket or a slot is. A consumer by its name: the two keys that it has while one replaces
+/// the other must not give it twice the rate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// A configured consumer.
+    Consumer(Name),
+    /// A key that no consumer has.
+    Key(KeyDigest),
+}
+
 /// What is charged, and to whom.
 #[derive(Clone, Copy, Debug)]
 pub enum Charge<'a> {
     /// A consumer with a rate of its own: one bucket over all routes.
-    Consumer(&'a KeyDigest),
-    /// A key on a route.
-    Key(&'a Name, &'a KeyDigest),
-    /// `server/discover` of a key on a route: a bucket of its own.
-    Discover(&'a Name, &'a KeyDigest),
+    Consumer(&'a Name),
+    /// A consumer or a key on a route.
+    Key(&'a Name, &'a Holder),
+    /// `server/discover` of them on a route: a bucket of its own.
+    Discover(&'a Name, &'a Holder),
     /// All keys of an address that the upstream hasn't accepted yet.
     Unproven(AddressGroup),
     /// An address on a route without keys.
@@ -157,9 +167,9 @@ impl Limiter {
 
     fn hash(&self, charge: Charge<'_>) -> u64 {
         match charge {
-            Charge::Consumer(key) => self.hash_one((0_u8, key)),
-            Charge::Key(route, key) => self.hash_one((1_u8, route, key)),
-            Charge::Discover(route, key) => self.hash_one((2_u8, route, key)),
+            Charge::Consumer(name) => self.hash_one((0_u8, name)),
+            Charge::Key(route, holder) => self.hash_one((1_u8, route, holder)),
+            Charge::Discover(route, holder) => self.hash_one((2_u8, route, holder)),
             Charge::Unproven(group) => self.hash_one((3_u8, group)),
             Charge::Visitor(route, group) => self.hash_one((4_u8, route, group)),
         }
@@ -192,24 +202,24 @@ impl clock::Clock for Readings {
     }
 }
 
-/// Open streams, counted by route and key. It grows with open connections and shrinks with them.
+/// Open streams, counted by route and holder. It grows with open connections and shrinks with them.
 #[derive(Clone, Default)]
-pub struct Leases(Arc<Mutex<HashMap<(Name, KeyDigest), u32>>>);
+pub struct Leases(Arc<Mutex<HashMap<(Name, Holder), u32>>>);
 
-/// One open stream of a key; returned by drop, on every way out.
+/// One open stream of a holder; returned by drop, on every way out.
 #[derive(Debug)]
 pub struct Lease {
     held: Leases,
-    by: (Name, KeyDigest),
+    by: (Name, Holder),
 }
 
 impl Leases {
     /// Opens a stream.
     ///
     /// # Errors
-    /// `Streams` where the key has `max` open on the route.
-    pub fn open(&self, route: &Name, key: KeyDigest, max: u32) -> Result<Lease, Denial> {
-        let by = (route.clone(), key);
+    /// `Streams` where the holder has `max` open on the route.
+    pub fn open(&self, route: &Name, holder: Holder, max: u32) -> Result<Lease, Denial> {
+        let by = (route.clone(), holder);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(by.clone()).or_insert(0);
         if *count >= max {
@@ -255,8 +265,8 @@ mod tests {
         Quota { count: n(count), period: Duration::from_secs(seconds), burst: n(burst) }
     }
 
-    fn key(text: &str) -> KeyDigest {
-        Secret::new(text.to_owned()).digest()
+    fn key(text: &str) -> Holder {
+        Holder::Key(Secret::new(text.to_owned()).digest())
     }
 
     #[test]
@@ -285,7 +295,7 @@ mod tests {
         let take = |charge| limiter.charge_configured(charge, quota(1, 60, 1), (ONE, now)).is_ok();
         assert!(take(Charge::Key(&mcp, &a)) && !take(Charge::Key(&mcp, &a)));
         assert!(take(Charge::Key(&mcp, &b)) && take(Charge::Key(&other, &a)));
-        assert!(take(Charge::Discover(&mcp, &a)) && take(Charge::Consumer(&a)));
+        assert!(take(Charge::Discover(&mcp, &a)) && take(Charge::Consumer(&mcp)));
     }
 
     #[test]

@@ -8,8 +8,8 @@ mod places;
 mod rules;
 mod table;
 
-pub use consumers::{Consumer, Consumers, Principal, Standing};
-pub use limits::{Charge, Lease, Leases, Limiter, LimiterSizes, Quota};
+pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
+pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};
 pub use nets::{NetList, TrustedProxies};
 pub use places::{Places, Ticket};
 pub use rules::{BadGlob, Glob, Names, Rulebook, Rules};

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     mcp,
-    policy::{Lease, Principal},
+    policy::{Holder, Lease, Principal},
     snapshot::{Lead, McpLead, WebLead},
     types::{Credential, Denial, Method, Secret},
     wire::{Client, RequestHead, Upgrade},
@@ -50,6 +50,11 @@ impl Admission {
     pub(super) fn injected_key(&self) -> Option<&str> {
         let consumer = self.principal.consumer()?;
         consumer.upstream_key.as_ref().map(Secret::expose)
+    }
+
+    /// Whose buckets and slots it uses.
+    pub(super) fn holder(&self) -> Holder {
+        self.principal.holder(self.credential.digest)
     }
 }
 
@@ -125,7 +130,8 @@ pub(super) async fn admit(
     known.consumer = principal.consumer().cloned();
     gates::consumer_address(&principal, entered.source.client)?;
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
-    let asks = (&principal, &**route, &credential.digest);
+    let holder = principal.holder(credential.digest);
+    let asks = (&principal, &**route, &holder);
     let knocked = quota::knock(state, snapshot, asks, entered.source.client);
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
@@ -139,7 +145,7 @@ pub(super) async fn admit(
     // request of its own.
     let body = if head.method == Method::Post { body } else { Held::nothing() };
     let call = (head.method == Method::Post).then(|| mcp::read(&body)).transpose();
-    let asks = (&**route, &credential.digest);
+    let asks = (&**route, &holder);
     // What can't be read costs as much as a call. A refusal finds the call in what is known.
     let charged = {
         let call = call.as_ref().ok().and_then(Option::as_ref);
@@ -160,6 +166,6 @@ pub(super) async fn admit(
         call.settle();
     }
     let opens = (head.method, known.call.as_ref());
-    let lease = quota::stream(state, (&route.name, rules.max_streams), credential.digest, opens)?;
+    let lease = quota::stream(state, (&route.name, rules.max_streams), holder, opens)?;
     Ok(Admission { permit: Permit(()), credential, principal, body, lease })
 }

@@ -88,7 +88,7 @@ pub(super) async fn forward<'a>(
     let answered = Instant::now();
     place.state.metrics.upstream_answered(&server.upstream.name, answered - started);
     if answer.status.is_success() {
-        quota::prove(place.state, &admission.principal, route, &admission.credential.digest);
+        quota::prove(place.state, route, &admission.holder());
     }
     // The answer may be a stream of hours.
     admission.body = Held::nothing();

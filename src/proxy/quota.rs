@@ -6,9 +6,9 @@ use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 use super::{place::Stopped, state::State};
 use crate::{
     mcp::{self, Body},
-    policy::{Charge, Lease, Principal},
+    policy::{Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
-    types::{AddressGroup, Denial, KeyDigest, Method, Name, Nanos},
+    types::{AddressGroup, Denial, Method, Name, Nanos},
     wire::Framing,
 };
 
@@ -34,11 +34,11 @@ pub(super) enum Payer {
 pub(super) fn knock(
     state: &State,
     snapshot: &Snapshot,
-    (principal, route, key): (&Principal, &Route, &KeyDigest),
+    (principal, route, holder): (&Principal, &Route, &Holder),
     client: IpAddr,
 ) -> Result<Payer, Denial> {
     let Principal::Stranger = principal else { return Ok(Payer::Consumer) };
-    if state.limiter.is_proven(Charge::Key(&route.name, key)) {
+    if state.limiter.is_proven(Charge::Key(&route.name, holder)) {
         return Ok(Payer::Proven);
     }
     let group = AddressGroup::from(client);
@@ -82,18 +82,18 @@ pub(super) fn charge(
     state: &State,
     snapshot: &Snapshot,
     (knocked, principal): (Result<Payer, Denial>, &Principal),
-    (route, key): (&Route, &KeyDigest),
+    (route, holder): (&Route, &Holder),
     body: Option<&Body>,
 ) -> Result<(), Denial> {
     let discovers = body.and_then(Body::single).is_some_and(|m| m.method == mcp::Method::Discover);
     let at = (body.map_or(NonZeroU32::MIN, Body::cells), Nanos::now());
-    let own_quota = principal.consumer().and_then(|consumer| consumer.quota);
-    let quota = own_quota.or(route.quota);
+    let own = principal.consumer().and_then(|consumer| Some((&consumer.name, consumer.quota?)));
+    let quota = own.map(|(_, quota)| quota).or(route.quota);
     let quota = if discovers { quota.map(|quota| quota.times(10)) } else { quota };
-    let bucket = match own_quota {
-        _ if discovers => Charge::Discover(&route.name, key),
-        Some(_) => Charge::Consumer(key),
-        None => Charge::Key(&route.name, key),
+    let bucket = match own {
+        _ if discovers => Charge::Discover(&route.name, holder),
+        Some((consumer, _)) => Charge::Consumer(consumer),
+        None => Charge::Key(&route.name, holder),
     };
     let charged = match (knocked, quota) {
         (Err(denial), _) => Err(denial),
@@ -120,7 +120,7 @@ pub(super) fn charge(
 pub(super) fn stream(
     state: &State,
     (route, max_streams): (&Name, u32),
-    key: KeyDigest,
+    holder: Holder,
     (method, body): (Method, Option<&Body>),
 ) -> Result<Option<Lease>, Denial> {
     let listens =
@@ -128,7 +128,7 @@ pub(super) fn stream(
     if method != Method::Get && !listens {
         return Ok(None);
     }
-    state.leases.open(route, key, max_streams).map(Some)
+    state.leases.open(route, holder, max_streams).map(Some)
 }
 
 /// On a site, where there are no keys: the address pays.
@@ -139,8 +139,8 @@ pub(super) fn visit(state: &State, route: &Route, client: IpAddr) -> Result<(), 
 }
 
 /// The upstream answered 2xx: the key is real, and gets a bucket of its own.
-pub(super) fn prove(state: &State, principal: &Principal, route: &Route, key: &KeyDigest) {
-    if matches!(principal, Principal::Stranger) {
-        state.limiter.prove(Charge::Key(&route.name, key), Nanos::now());
+pub(super) fn prove(state: &State, route: &Route, holder: &Holder) {
+    if matches!(holder, Holder::Key(_)) {
+        state.limiter.prove(Charge::Key(&route.name, holder), Nanos::now());
     }
 }

@@ -175,8 +175,8 @@ fn open_stream(
 ) -> Option<Events> {
     let route = known.route.as_ref()?;
     if sent.admission.lease.is_none() {
-        let key = sent.admission.credential.digest;
-        sent.lease = place.state.leases.open(&route.name, key, u32::MAX).ok();
+        let holder = sent.admission.holder();
+        sent.lease = place.state.leases.open(&route.name, holder, u32::MAX).ok();
     }
     let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
     let guard = place.state.metrics.stream_opened(&route.name, consumer);

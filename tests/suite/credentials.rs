@@ -290,3 +290,40 @@ async fn an_injected_key_is_covered_in_an_answer_that_passes() {
     request.respond(200, &[("content-encoding", "gzip")], "\x1f").await;
     client.answer().await.refused(502, "upstream_bad");
 }
+
+/// The lines of a consumer whose older key has this end.
+fn replaces(old: &Key, expires: &str) -> String {
+    format!("previous = {{ key_sha256 = \"{}\", expires = {expires} }}\n", old.sha256())
+}
+
+#[tokio::test]
+async fn a_key_and_the_one_that_it_replaces_are_one_consumer() {
+    let mut upstream = Upstream::start().await;
+    let (old, new, real) = (Key::new(), Key::new(), Key::new());
+    let setup = Setup::new(&upstream).route(refuse());
+    let gateway = setup.injected("agent", &new, &real, &replaces(&old, "2999-12-31")).start();
+    for key in [&old, &new] {
+        let seen =
+            gateway.pass(&mut upstream, &Call::post("/api/mcp", &tool_call(1)).bearer(key)).await;
+        assert_eq!(seen.field("authorization"), Some(format!("Bearer {}", real.text()).as_str()));
+    }
+    let labels = ["route=\"mcp\"", "consumer=\"agent\"", "status=\"200\""];
+    gateway.metric_becomes("portcullis_requests_total", &labels, 2.0).await;
+}
+
+#[tokio::test]
+async fn the_older_key_ends_by_itself_and_with_its_consumer() {
+    let mut upstream = Upstream::start().await;
+    let keys: Vec<Key> = (0..4).map(|_| Key::new()).collect();
+    let setup = Setup::new(&upstream).consumer("a", &keys[0], &replaces(&keys[1], "2020-01-31"));
+    let lines = format!("{}expires = 2020-01-31\n", replaces(&keys[3], "2999-12-31"));
+    let gateway = setup.consumer("b", &keys[2], &lines).start();
+    let call = |key: &Key| Call::post("/api/mcp", &tool_call(1)).bearer(key);
+    // The route forwards what it doesn't know: a key that is over isn't unknown.
+    for over in [&keys[1], &keys[2], &keys[3]] {
+        gateway.ask(&call(over)).await.refused(401, "unauthorized");
+    }
+    gateway.metric_becomes("portcullis_refusals_total", &["key_expired"], 3.0).await;
+    gateway.pass(&mut upstream, &call(&keys[0])).await;
+    upstream.saw_nothing(&gateway).await;
+}

@@ -288,3 +288,44 @@ async fn a_body_over_the_routes_size_is_refused_by_its_length_and_by_its_chunks(
     client.answer().await.refused(413, "body_too_large");
     upstream.saw_nothing(&gateway).await;
 }
+
+/// The line of a consumer that has this older key too.
+fn replaces(old: &Key) -> String {
+    format!("previous = {{ key_sha256 = \"{}\", expires = 2999-12-31 }}\n", old.sha256())
+}
+
+#[tokio::test]
+async fn a_key_and_the_one_that_it_replaces_have_one_bucket() {
+    for (route, own) in [("rate = \"2/day\"", ""), ("", "rate = \"2/day\"\n")] {
+        let mut upstream = Upstream::start().await;
+        let (old, new) = (Key::new(), Key::new());
+        let setup = Setup::new(&upstream).route(route);
+        let gateway = setup.consumer("one", &new, &format!("{}{own}", replaces(&old))).start();
+        for key in [&old, &new] {
+            gateway.pass(&mut upstream, &Call::post(&path(key), &tool_call(1))).await;
+        }
+        for key in [&old, &new] {
+            gateway.ask(&Call::post(&path(key), &tool_call(2))).await.refused(200, "rate");
+        }
+        upstream.saw_nothing(&gateway).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_and_the_one_that_it_replaces_share_their_streams() {
+    let mut upstream = Upstream::start().await;
+    let (old, new) = (Key::new(), Key::new());
+    let setup = Setup::new(&upstream).route("max_streams = 2");
+    let gateway = setup.consumer("one", &new, &replaces(&old)).start();
+    // The answer to a call, known for a stream only when it comes, counts as a GET does.
+    let mut open = Vec::new();
+    for call in [Call::get(&path(&old)), Call::post(&path(&new), &tool_call(1))] {
+        let mut client = gateway.client().await;
+        client.send(&call).await;
+        open.push((upstream.next().await.stream(&[]).await, client.stream().await));
+    }
+    for key in [&old, &new] {
+        gateway.ask(&Call::get(&path(key))).await.refused(429, "streams");
+    }
+    upstream.saw_nothing(&gateway).await;
+}
