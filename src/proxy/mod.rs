@@ -6,6 +6,7 @@ mod admit;
 mod body;
 mod compose;
 mod connection;
+mod cors;
 mod credential;
 mod endpoint;
 mod events;

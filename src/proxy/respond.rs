@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{
-    legacy,
+    cors, legacy,
     place::{End, Known, Next, Place},
     state::DoorKind,
 };
@@ -37,7 +37,7 @@ impl Answer {
         let mut fields = vec![("allow", METHODS.to_owned())];
         if head.fields.contains("origin") {
             fields.push(("access-control-allow-methods", METHODS.to_owned()));
-            fields.push(("access-control-allow-headers", PREFLIGHT_HEADERS.to_owned()));
+            fields.push(("access-control-allow-headers", cors::allowed_headers(&head.fields)));
             fields.push(("access-control-max-age", "600".to_owned()));
         }
         Self { status: StatusCode::NO_CONTENT, fields, body: String::new() }
@@ -73,10 +73,6 @@ fn methods(place: &Place<'_>, known: &Known) -> &'static str {
         _ => METHODS,
     }
 }
-
-/// What an MCP client in a browser may send.
-const PREFLIGHT_HEADERS: &str = "authorization, content-type, accept, last-event-id, \
-    mcp-protocol-version, mcp-session-id, mcp-method, mcp-name";
 
 fn refusal_fields(denial: Denial, content_type: &str) -> Vec<(&'static str, String)> {
     let mut fields =
@@ -313,9 +309,7 @@ pub(super) fn write_own_fields(out: &mut Outgoing, door: DoorKind, known: &Known
     out.field("referrer-policy", b"no-referrer");
     write_hsts(out, door);
     if let Some(origin) = &known.origin {
-        out.field("access-control-allow-origin", origin.as_bytes());
-        out.field("access-control-expose-headers", EXPOSED.as_bytes());
-        out.field("vary", b"origin");
+        cors::write(out, origin);
     }
 }
 
@@ -332,6 +326,3 @@ fn write_hsts(out: &mut Outgoing, door: DoorKind) {
         out.field("strict-transport-security", b"max-age=63072000");
     }
 }
-
-/// What an MCP client in a browser has to read.
-const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, retry-after, www-authenticate";

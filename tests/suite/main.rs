@@ -23,6 +23,7 @@ mod addresses;
 mod credentials;
 mod limits;
 
+mod browsers;
 mod forwarding;
 mod legacy;
 mod streaming;
