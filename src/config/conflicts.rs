@@ -6,6 +6,7 @@ use super::{
     Span,
     listeners::{self, Speaks},
     mask::shown,
+    oauth,
     once::unknown_name,
     reading::Reading,
     routes, upstreams,
@@ -51,13 +52,18 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 /// Checks that no two paths fit the same requests equally well.
-pub(super) fn routes(drafts: &[routes::Draft], reading: &mut Reading<'_>) {
+pub(super) fn routes(
+    drafts: &[routes::Draft],
+    upstreams: &[upstreams::Draft],
+    reading: &mut Reading<'_>,
+) {
+    let by_oauth: Vec<_> = drafts.iter().map(|draft| oauth::claimed(draft, upstreams)).collect();
     let mut claims: HashMap<Option<&str>, Vec<&(Template, Span)>> = HashMap::new();
-    for draft in drafts {
+    for (draft, by_oauth) in drafts.iter().zip(&by_oauth) {
         let named = draft.hosts.iter().map(|(host, _)| Some(&*host.0));
         let any = draft.hosts.is_empty().then_some(None);
         let hosts: Vec<Option<&str>> = named.chain(any).collect();
-        for path in &draft.paths {
+        for path in draft.paths.iter().chain(by_oauth) {
             let clash = hosts.iter().find_map(|host| {
                 let claimed = claims.get(host)?.iter().find(|first| first.0.overlaps(&path.0))?;
                 Some((*host, *claimed))

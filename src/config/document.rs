@@ -36,7 +36,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     root.finish(&[], reading);
 
     conflicts::listeners(&listeners, admin.as_ref(), reading);
-    conflicts::routes(&routes, reading);
+    conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
     weak::listeners(&listeners, reading);
     weak::routes(&routes, &consumers, reading);
@@ -47,8 +47,9 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let consumers = consumers.into_iter().map(|draft| consumers::compile(draft, &routes, reading));
     // Collected before they are judged: `Option`'s own collecting ends at the first that fails.
     let consumers: Vec<_> = consumers.collect();
-    let routes: Vec<_> =
-        routes.into_iter().map(|draft| routes::compile(draft, &upstreams, reading)).collect();
+    let unproven = limits.unproven_per_address;
+    let compile = |draft| routes::compile(draft, &upstreams, unproven, reading);
+    let routes: Vec<Option<Vec<_>>> = routes.into_iter().map(compile).collect();
     let all = &listeners;
     let listeners = listeners.iter().map(|draft| listeners::compile(draft, all));
     Some(Snapshot {
@@ -58,7 +59,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
         access,
         limits,
         timeouts,
-        routes: Routes::new(routes.into_iter().collect::<Option<_>>()?),
+        routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),
         consumers: Consumers::new(consumers.into_iter().collect::<Option<Vec<_>>>()?),
         log,
     })

@@ -24,6 +24,7 @@ mod files;
 mod limits;
 mod listeners;
 mod mask;
+mod oauth;
 mod once;
 mod problem;
 mod reading;

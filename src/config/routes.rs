@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Span, access, defaults, limits,
     mask::shown,
+    oauth,
     once::{Once, unknown_name},
     reading::Reading,
     rules,
@@ -33,6 +34,8 @@ pub(super) struct Draft {
     pub(super) paths: Vec<(Template, Span)>,
     pub(super) upstream: Option<(Name, Span)>,
     pub(super) kind: RouteKind,
+    /// Where `oauth = "upstream"` is written, if it is.
+    pub(super) oauth: Option<Span>,
     /// Whether a rate is written, sound or not.
     pub(super) has_rate: bool,
     quota: Option<Quota>,
@@ -73,9 +76,12 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let name = table.require("name", "name = \"mcp\"", reading);
     let upstream = table.require("upstream", "upstream = \"postiz\"", reading);
-    let kind = match kind(&mut table, reading) {
-        Kind::Mcp => RouteKind::Mcp(mcp(&mut table, reading)),
-        Kind::Web => RouteKind::Web(web(&mut table, reading)),
+    let (kind, oauth) = match kind(&mut table, reading) {
+        Kind::Mcp => {
+            let rules = mcp(&mut table, reading);
+            (RouteKind::Mcp(rules), oauth::read(&mut table, reading))
+        }
+        Kind::Web => (RouteKind::Web(web(&mut table, reading)), None),
     };
     let paths = paths(&mut table, reading);
     if let RouteKind::Web(_) = kind {
@@ -88,11 +94,12 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         paths,
         upstream: upstream.and_then(|item| item.name(reading)),
         kind,
+        oauth,
         has_rate: table.has("rate"),
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
     };
-    table.finish(&["oauth", "dialect"], reading);
+    table.finish(&["dialect"], reading);
     draft
 }
 
@@ -116,7 +123,7 @@ fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
         max_streams: max_streams(table, reading),
         max_body: max_body(table, MOST_BODY, reading).unwrap_or(defaults::MAX_BODY),
         refusals: refusals(table, reading),
-        rules: rules::read(table, reading),
+        rules: rules::read(table, reading).map(Arc::new),
     }
 }
 
@@ -130,6 +137,7 @@ fn web(table: &mut Table<'_>, reading: &mut Reading<'_>) -> WebRoute {
         "tools",
         "prompts",
         "resources",
+        "oauth",
     ] {
         if let Some(item) = table.take(of_keys) {
             reading
@@ -198,12 +206,14 @@ fn max_body(table: &mut Table<'_>, most: usize, reading: &mut Reading<'_>) -> Op
     table.take("max_body")?.read(reading, |text| value::size(text, (1, most)))
 }
 
-/// The route itself; `None` where its draft has an error.
+/// The route itself, and behind it its companions for OAuth, where an address may ask `unproven` of
+/// a page. `None` where the draft has an error.
 pub(super) fn compile(
     draft: Draft,
     upstreams: &[upstreams::Draft],
+    unproven: Quota,
     reading: &mut Reading<'_>,
-) -> Option<Arc<Route>> {
+) -> Option<Vec<Arc<Route>>> {
     let (to, at) = draft.upstream.as_ref()?;
     let Some(upstream) = upstreams.iter().find(|upstream| upstream.name == *to) else {
         unknown_name("upstream", (to, at), upstreams.iter().map(|u| &u.name), reading);
@@ -213,7 +223,7 @@ pub(super) fn compile(
         RouteKind::Mcp(_) => HostHeader::Endpoint,
         RouteKind::Web(_) => HostHeader::Client,
     });
-    Some(Arc::new(Route {
+    let route = Route {
         name: draft.name?.0,
         hosts: draft.hosts.into_iter().map(|(host, _)| host).collect(),
         paths: draft.paths.into_iter().map(|(path, _)| path).collect(),
@@ -222,5 +232,8 @@ pub(super) fn compile(
         nets: draft.nets,
         quota: draft.quota,
         kind: draft.kind,
-    }))
+        oauth: None,
+    };
+    let oauth = draft.oauth.map(|_| oauth::companions(&route, unproven)).unwrap_or_default();
+    Some(std::iter::once(Arc::new(route)).chain(oauth).collect())
 }

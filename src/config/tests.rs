@@ -1,3 +1,4 @@
+mod oauth;
 mod rotation;
 
 use std::{net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};

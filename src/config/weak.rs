@@ -37,6 +37,11 @@ pub(super) fn routes(
             _ => true,
         };
         let Some(rules) = draft.mcp() else { continue };
+        if let (Some(at), UnknownKeys::Refuse) = (&draft.oauth, rules.unknown_keys) {
+            reading
+                .warning(at, "no token of this OAuth gets in: tokens are keys that no consumer has")
+                .hint("add: unknown_keys = \"forward\"");
+        }
         match rules.unknown_keys {
             UnknownKeys::Forward if !draft.has_rate => {
                 reading

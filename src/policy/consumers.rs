@@ -162,6 +162,7 @@ mod tests {
             previous: Some(Previous { digest: digest("old"), expires_at: previous_end }),
             upstream_key: None,
             routes: None,
+            rules: None,
             nets: NetList::everyone(),
             quota: None,
             expires_at: own_end,

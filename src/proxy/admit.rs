@@ -11,6 +11,7 @@ use super::{
     body::read_whole,
     credential, gates, judge,
     memory::Held,
+    oauth,
     place::{Judged, Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
 };
@@ -93,6 +94,7 @@ pub(super) fn enter<'s, 'a>(
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
     if let Lead::Mcp(lead) = &lead {
         known.origin = gates::origin(head, scheme, lead.rules)?;
+        known.challenge = oauth::challenge(head, scheme, lead);
     }
     Ok((lead, Source { client, trusted_header: &access.trusted_header, scheme }))
 }
@@ -104,6 +106,7 @@ pub(super) fn visit(
     entered: &WebEntered<'_, '_>,
 ) -> Result<Visit, Denial> {
     let WebLead { route, rules, .. } = entered.lead;
+    gates::page_method(head.method, route)?;
     quota::visit(place.state, route, entered.source.client)?;
     gates::body_has_a_meaning(head)?;
     gates::body_fits(head, rules)?;

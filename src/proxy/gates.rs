@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use super::{place::Room, state::DoorKind};
+use super::{oauth, place::Room, state::DoorKind};
 use crate::{
     policy::{Principal, Standing},
     snapshot::{Access, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
@@ -26,13 +26,15 @@ pub(super) const fn room(room: &Room) -> Result<(), Denial> {
 /// RFC 8414 puts the well-known words before the path of a resource, OpenID Connect Discovery behind
 /// it, so they are looked for anywhere.
 ///
-/// Only where there is an `mcp` route; what another site has there is its own.
+/// Only where there is an `mcp` route; what another site has there is its own. And where a route
+/// passes the upstream's own OAuth, what leads to just that is let by.
 pub(super) fn discovery(
     head: &RequestHead,
     lead: Result<&Lead<'_, '_>, &Denial>,
     routes: &Routes,
 ) -> Result<(), Denial> {
-    if !routes.serve_mcp(head.host.name()) {
+    let passes_oauth = lead.is_ok_and(|lead| lead.route().oauth.is_some());
+    if passes_oauth || !routes.serve_mcp(head.host.name()) {
         return Ok(());
     }
     let seeks = match lead {
@@ -170,6 +172,12 @@ fn is_json(value: &[u8]) -> bool {
         _ => true,
     };
     essence.eq_ignore_ascii_case("application/json") && parts.all(utf8)
+}
+
+/// The methods of a page: any, but for those of the upstream's OAuth.
+pub(super) fn page_method(method: Method, route: &Route) -> Result<(), Denial> {
+    let takes = route.oauth.is_none_or(|part| oauth::takes(part, method));
+    if takes { Ok(()) } else { Err(Denial::Method) }
 }
 
 /// Who a credential stands for. Absent was refused before; wrong never goes on as a stranger where

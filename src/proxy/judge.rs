@@ -42,7 +42,7 @@ pub(super) fn rulebook<'r>(
     rules: &'r McpRoute,
     consumer: Option<&'r Consumer>,
 ) -> Option<Rulebook<'r>> {
-    Rulebook::of(rules.rules.as_ref(), consumer.and_then(|consumer| consumer.rules.as_deref()))
+    Rulebook::of(rules.rules.as_deref(), consumer.and_then(|consumer| consumer.rules.as_deref()))
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.

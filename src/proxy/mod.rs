@@ -18,6 +18,7 @@ mod judge;
 mod leak;
 mod legacy;
 mod memory;
+mod oauth;
 mod place;
 mod quota;
 mod record;

@@ -61,6 +61,8 @@ pub(super) struct Known {
     pub(super) legacy: Option<Told>,
     /// The browser origin, once it has passed its gate.
     pub(super) origin: Option<Box<str>>,
+    /// What a 401 tells the client to do instead of the usual.
+    pub(super) challenge: Option<Box<str>>,
     /// A part of the body may have been taken off the connection.
     pub(super) body_begun: bool,
     /// The request was read to its end: the next one begins where the connection stands.
@@ -145,6 +147,7 @@ impl Known {
             upstream: None,
             legacy: None,
             origin: None,
+            challenge: None,
             body_begun: false,
             in_step: matches!(framing, Framing::None),
         }

@@ -8,7 +8,7 @@ use crate::{
 /// key has travelled in clear already and a redirect would hide that it is burnt.
 ///
 /// # Errors
-/// `Insecure` on a path of an `mcp` route, `Host` and `Malformed` as anywhere.
+/// `Insecure` on a path of an `mcp` route or of its OAuth, `Host` and `Malformed` as anywhere.
 pub(super) fn to_tls(place: &Place<'_>, head: &RequestHead, port: u16) -> Result<Answer, Denial> {
     let routes = &place.snapshot.routes;
     // In whatever spelling: the redirect repeats the path.
@@ -17,6 +17,8 @@ pub(super) fn to_tls(place: &Place<'_>, head: &RequestHead, port: u16) -> Result
         return Err(Denial::Insecure);
     }
     match routes.find(head.host.name(), head.target()) {
+        // A code or a token is burnt as a key is.
+        Ok(lead) if lead.route().oauth.is_some() => Err(Denial::Insecure),
         Ok(_) | Err(Denial::NoRoute) => Ok(Answer::moved(&location(head, port))),
         Err(denial) => Err(denial),
     }

@@ -192,10 +192,16 @@ fn write_head(
     let fields = &sent.answer.head.fields;
     let injected = sent.admission.injected_key();
     let reflects = |value: &[u8]| injected.is_some_and(|key| leak::shows(value, key));
+    let refuses = sent.answer.head.status == StatusCode::UNAUTHORIZED;
+    let challenge = known.challenge.as_ref().filter(|_| refuses);
+    let is_ours = |name: &[u8]| challenge.is_some() && name == b"www-authenticate";
     for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
-        if !reflects(value) {
+        if !reflects(value) && !is_ours(name) {
             out.field(name, value);
         }
+    }
+    if let Some(challenge) = challenge {
+        out.field("www-authenticate", challenge.as_bytes());
     }
     if is_stream {
         write_unheld(out, fields);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     mcp::{self, Body, Kind, RpcId},
     observe::Outcome,
-    snapshot::Refusals,
+    snapshot::{OauthPart, Refusals},
     types::{Denial, Method, Untrusted},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead},
 };
@@ -44,19 +44,26 @@ impl Answer {
     }
 
     /// A refusal that is told with its HTTP status.
-    fn denied(denial: Denial, (content_type, body): (&str, String), methods: &str) -> Self {
+    fn denied(
+        denial: Denial,
+        (content_type, body): (&str, String),
+        (methods, known): (&str, &Known),
+    ) -> Self {
         let mut fields = refusal_fields(denial, content_type);
         match denial {
             Denial::Method => fields.push(("allow", methods.to_owned())),
-            // Without `resource_metadata`: a client that finds it would ask for OAuth.
             Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
-                fields.push(("www-authenticate", "Bearer realm=\"portcullis\"".to_owned()));
+                let challenge = known.challenge.as_deref().unwrap_or(CHALLENGE);
+                fields.push(("www-authenticate", challenge.to_owned()));
             }
             _ => {}
         }
         Self { status: denial.face().status, fields, body }
     }
 }
+
+/// Without `resource_metadata`: a client that finds it would ask for OAuth.
+const CHALLENGE: &str = "Bearer realm=\"portcullis\"";
 
 /// The methods of an `mcp` route.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -68,7 +75,11 @@ const SITE_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 fn methods(place: &Place<'_>, known: &Known) -> &'static str {
     let any_site = || place.snapshot.routes.iter().any(|route| route.is_web());
     match &known.route {
-        Some(route) if route.is_web() => SITE_METHODS,
+        Some(route) if route.is_web() => match route.oauth {
+            Some(OauthPart::Read) => "GET, HEAD, OPTIONS",
+            Some(OauthPart::Write) => "POST, OPTIONS",
+            Some(OauthPart::Resource) | None => SITE_METHODS,
+        },
         None if any_site() => SITE_METHODS,
         _ => METHODS,
     }
@@ -95,7 +106,7 @@ pub(super) async fn refuse(
     }
     let answer = told_in_band(known, denial).unwrap_or_else(|| {
         let body = if shows_text(known, head) { text(known, denial) } else { json(known, denial) };
-        Answer::denied(denial, body, methods(place, known))
+        Answer::denied(denial, body, (methods(place, known), known))
     });
     // Behind an offer to switch to another protocol nobody knows what the client's bytes would be.
     let offered = head.upgrade.is_some() && known.mcp_rules().is_none();
@@ -116,7 +127,7 @@ pub(super) async fn refuse_unread(
     known: &Known,
     denial: Denial,
 ) -> End {
-    let answer = Answer::denied(denial, json(known, denial), METHODS);
+    let answer = Answer::denied(denial, json(known, denial), (METHODS, known));
     let end = write(place, client, known, (None, answer, Next::Linger)).await;
     End { reason: Some(denial.face().reason), outcome: Outcome::Refused, ..end }
 }

@@ -9,7 +9,9 @@ mod upstream;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use listener::{Certificate, Listener, ListenerKind, Tls};
-pub use route::{HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, WebRoute};
+pub use route::{
+    HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
+};
 pub use routes::{Lead, McpLead, NoRoute, Routes, WebLead};
 pub use upstream::{Endpoint, HostHeader, Scheme, Upstream};
 

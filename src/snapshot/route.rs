@@ -24,6 +24,20 @@ pub struct Route {
     pub quota: Option<Quota>,
     /// What it is for.
     pub kind: RouteKind,
+    /// Which part of the upstream's OAuth it is, for the companions that `oauth = "upstream"` gives
+    /// a route; `None` on every route of the file itself.
+    pub oauth: Option<OauthPart>,
+}
+
+/// A part of the upstream's own OAuth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OauthPart {
+    /// An endpoint of MCP whose 401 leads to the metadata.
+    Resource,
+    /// Pages to be read: metadata, and who a token is for.
+    Read,
+    /// Pages to be posted to: registrations and tokens.
+    Write,
 }
 
 impl Route {
@@ -50,6 +64,7 @@ pub enum RouteKind {
 }
 
 /// What holds on an `mcp` route alone.
+#[derive(Clone)]
 pub struct McpRoute {
     /// What happens to keys that no consumer has.
     pub unknown_keys: UnknownKeys,
@@ -62,7 +77,7 @@ pub struct McpRoute {
     /// How a refused call is told.
     pub refusals: Refusals,
     /// What may be used there; `None` means whatever the server has.
-    pub rules: Option<Rules>,
+    pub rules: Option<Arc<Rules>>,
 }
 
 /// What holds on a `web` route alone.

@@ -217,8 +217,9 @@ impl Routes {
         })
     }
 
-    /// Every route, in the order of the file.
+    /// Every route of the file, in its order. Companions have their route's name and server, so to
+    /// who counts and names they are one with it.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.routes.iter()
+        self.routes.iter().filter(|route| route.oauth.is_none())
     }
 }

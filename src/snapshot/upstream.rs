@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::types::Name;
 
 /// A named server.
+#[derive(Clone)]
 pub struct Upstream {
     /// Its name: label and log field.
     pub name: Name,

@@ -26,6 +26,7 @@ mod limits;
 mod browsers;
 mod forwarding;
 mod legacy;
+mod oauth;
 mod streaming;
 mod upstream_tls;
 mod upstreams;

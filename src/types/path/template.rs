@@ -3,11 +3,12 @@ use std::sync::Arc;
 use super::{Path, Segment, is_unreserved};
 
 /// A configured path: fixed segments, at most one of them `{key}`. It matches itself and what
-/// follows it on a segment border.
+/// follows it on a segment border, or itself alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: Arc<str>,
     segments: Vec<Part>,
+    exact: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,17 @@ impl Template {
             }
         }
         let keys = segments.iter().filter(|part| **part == Part::Key).count();
-        (keys <= 1).then(|| Self { text: text.into(), segments })
+        (keys <= 1).then(|| Self { text: text.into(), segments, exact: false })
+    }
+
+    /// The same for no path that goes on behind it.
+    pub fn exactly(self) -> Self {
+        Self { exact: true, ..self }
+    }
+
+    /// Whether no path goes on behind it.
+    pub const fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// The template as configured; what a log shows of a path under it.
@@ -82,6 +93,9 @@ impl Template {
     /// How the path lies under this template; `None` where it doesn't.
     pub fn matches<'p, 'a>(&self, path: &'p Path<'a>) -> Option<TemplateMatch<'p, 'a>> {
         let (head, rest) = path.segments.split_at_checked(self.segments.len())?;
+        if self.exact && !rest.is_empty() {
+            return None;
+        }
         let mut key = None;
         for (part, segment) in self.segments.iter().zip(head) {
             match part {

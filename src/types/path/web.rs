@@ -113,11 +113,12 @@ impl<'a> WebPath<'a> {
 fn lies_under(reading: &[u8], taken: usize, (template, less): (&Template, usize)) -> bool {
     let segments = reading.split(|byte| *byte == b'/').skip(1).filter(|s| !s.is_empty());
     let mut segments = segments.skip(taken);
-    template.parts().skip(less).all(|part| match (part, segments.next()) {
+    let begins = template.parts().skip(less).all(|part| match (part, segments.next()) {
         (Some(fixed), Some(segment)) => segment.eq_ignore_ascii_case(fixed.as_bytes()),
         (None, Some(_)) => true,
         (_, None) => false,
-    })
+    });
+    begins && (!template.is_exact() || segments.next().is_none())
 }
 
 /// Holds one spelling to the bytes that are read alike everywhere. Whether there are triplets.
