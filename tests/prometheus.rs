@@ -5,7 +5,8 @@
 #![expect(clippy::expect_used, reason = "a test ends at the line where its ground gives way")]
 #![expect(clippy::panic, reason = "a test ends at the line where its ground gives way")]
 
-#[expect(dead_code, reason = "the TLS side is for the clients of `real_clients.rs`")]
+#[path = "clients/certificates.rs"]
+mod certificates;
 #[path = "clients/gateway.rs"]
 mod gateway;
 #[expect(dead_code, reason = "the talk with a program is for the clients of `real_clients.rs`")]
@@ -43,9 +44,9 @@ rate = "100/min"
 #[test]
 fn prometheus_scrapes_the_gateway() {
     let deadline = Instant::now() + LIMIT;
-    let gateway = Gateway::start(CONFIGURATION, deadline);
+    let gateway = start_gateway(deadline);
     // A visit, so that there is something to count.
-    TcpStream::connect(gateway.https).expect("the listener is open");
+    TcpStream::connect(gateway.listener).expect("the listener is open");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (prometheus, address) = start_prometheus(folder.path(), gateway.admin, deadline);
     for expression in [
@@ -63,7 +64,7 @@ fn prometheus_scrapes_the_gateway() {
 #[test]
 fn promtool_has_nothing_to_say_about_the_metrics() {
     let deadline = Instant::now() + LIMIT;
-    let gateway = Gateway::start(CONFIGURATION, deadline);
+    let gateway = start_gateway(deadline);
     let metrics = gateway.metrics();
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -79,6 +80,12 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
     let said = (said.status.code(), text(said.stdout), text(said.stderr));
     assert_eq!(said, (Some(0), String::new(), String::new()), "of:\n{metrics}");
     gateway.stop(deadline);
+}
+
+fn start_gateway(deadline: Instant) -> Gateway {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let configuration = certificates::listener(folder.path()) + CONFIGURATION;
+    Gateway::start(folder, &configuration, deadline)
 }
 
 fn start_prometheus(folder: &Path, target: SocketAddr, end: Instant) -> (Process, SocketAddr) {

@@ -10,6 +10,8 @@
 #![expect(clippy::expect_used, reason = "a test ends at the line where its ground gives way")]
 #![expect(clippy::panic, reason = "a test ends at the line where its ground gives way")]
 
+#[path = "clients/certificates.rs"]
+mod certificates;
 #[path = "clients/curl.rs"]
 mod curl;
 #[path = "clients/dialect.rs"]

@@ -72,7 +72,7 @@ impl Session {
     fn new(stage: &Stage, place: Place) -> Self {
         Self {
             place,
-            authority: stage.gateway.authority(),
+            authority: stage.authority.clone(),
             deadline: stage.deadline,
             is_legacy: stage.dialect.is_legacy(),
             calls: 0,

@@ -87,7 +87,7 @@ impl Dialect {
             Self::Sessions => programs::node("node", "postiz-v2.8.mjs"),
             Self::Stateless => programs::node("node", "postiz-main.mjs"),
             Self::MastraSessions => programs::node("mastra", "server.mjs"),
-            Self::MastraStateless => programs::node22("server.mjs"),
+            Self::MastraStateless => programs::node22("node22", "server.mjs"),
         }
     }
 }

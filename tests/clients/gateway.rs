@@ -1,66 +1,49 @@
-//! The built gateway as its own process, with a configuration and certificates made on the spot.
+//! The built gateway as its own process, with a configuration made on the spot.
 
 use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::Process;
 
-/// `portcullis run` with one TLS listener and the admin address, both on ports it chose.
+/// `portcullis run` with one listener and the admin address, both on ports it chose.
 pub(crate) struct Gateway {
-    /// The TLS listener; the certificate is for `localhost`.
-    pub(crate) https: SocketAddr,
+    /// The listener.
+    pub(crate) listener: SocketAddr,
     /// `/metrics` and health.
     pub(crate) admin: SocketAddr,
     process: Process,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Gateway {
-    /// Starts it with `rest` after the listener and the admin address in its configuration.
+    /// Starts it with a configuration that has one listener, on port 0, and no admin address.
+    /// The folder is for the files that this names, and lives as long.
     ///
     /// # Panics
     /// When it doesn't listen by the deadline, with its whole log.
-    pub(crate) fn start(rest: &str, deadline: Instant) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = |name: &str| folder.path().join(name);
-        write_certificates(&path);
-        let config = path("portcullis.toml");
-        let head = format!(
-            "[[listeners]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\n\
-             tls = {{ certificates = [{{ cert = {:?}, key = {:?} }}] }}\n\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n\n",
-            path("leaf.pem"),
-            path("leaf.key"),
-        );
-        fs::write(&config, head + rest).expect("the folder is ours");
+    pub(crate) fn start(folder: TempDir, configuration: &str, deadline: Instant) -> Self {
+        let file = folder.path().join("portcullis.toml");
+        let admin = "[admin]\naddress = \"127.0.0.1:0\"\n\n";
+        fs::write(&file, format!("{admin}{configuration}")).expect("the folder is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        let process = Process::start(command.arg("run").arg("--config").arg(config));
-        let (mut https, mut admin) = (None, None);
-        while https.is_none() || admin.is_none() {
+        let process = Process::start(command.arg("run").arg("--config").arg(file));
+        let (mut listener, mut admin) = (None, None);
+        while listener.is_none() || admin.is_none() {
             match process.wait_for(deadline, listening) {
-                (name, address) if name == "https" => https = Some(address),
                 (name, address) if name == "admin" => admin = Some(address),
-                _ => {}
+                (_, address) => listener = Some(address),
             }
         }
-        let (https, admin) = https.zip(admin).expect("the loop ends with both");
-        Self { https, admin, process, folder }
-    }
-
-    /// The file with the authority that signed its certificate.
-    pub(crate) fn authority(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+        let (listener, admin) = listener.zip(admin).expect("the loop ends with both");
+        Self { listener, admin, process, _folder: folder }
     }
 
     /// The body of `GET /metrics`.
@@ -95,22 +78,4 @@ fn listening(line: &str) -> Option<(String, SocketAddr)> {
     let is_ours = line.get("event")?.as_str()? == "listening";
     let address = line.get("address")?.as_str()?.parse().ok()?;
     is_ours.then_some((line.get("listener")?.as_str()?.to_owned(), address))
-}
-
-fn write_certificates(path: &impl Fn(&str) -> PathBuf) {
-    let mut authority = CertificateParams::new(Vec::new()).expect("no names, none bad");
-    // Named apart from the leaf, or OpenSSL takes that for self-signed.
-    authority.distinguished_name.push(DnType::CommonName, "Authority of the tests");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key"))
-        .expect("fixed parameters");
-    let key = KeyPair::generate().expect("a key");
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let mut leaf = CertificateParams::new(names).expect("good names");
-    leaf.use_authority_key_identifier_extension = true;
-    let leaf = leaf.signed_by(&key, &authority).expect("fixed parameters");
-    fs::write(path("ca.pem"), authority.pem()).expect("the folder is ours");
-    fs::write(path("leaf.pem"), leaf.pem()).expect("the folder is ours");
-    fs::write(path("leaf.key"), key.serialize_pem()).expect("the folder is ours");
-    fs::set_permissions(path("leaf.key"), fs::Permissions::from_mode(0o600)).expect("it is ours");
 }

@@ -63,8 +63,8 @@ fn run(stage: &Stage, place: &Place, arguments: &[&str]) -> String {
 
 fn inspector(stage: &Stage, place: &Place) -> Command {
     let transport = if stage.dialect.is_legacy() { "sse" } else { "http" };
-    let mut command = programs::node22("node_modules/.bin/mcp-inspector");
+    let mut command = programs::node22("node22", "node_modules/.bin/mcp-inspector");
     command.args(["--cli", &place.url, "--transport", transport]);
-    command.env("NODE_EXTRA_CA_CERTS", stage.gateway.authority());
+    command.env("NODE_EXTRA_CA_CERTS", &stage.authority);
     command
 }

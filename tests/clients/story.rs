@@ -147,7 +147,7 @@ fn command(client: Client, stage: &Stage) -> Command {
         command
     };
     let python = |folder| {
-        let mut command = programs::python(folder);
+        let mut command = programs::python(folder, "client.py");
         command.arg(transport);
         command
     };
@@ -170,8 +170,8 @@ fn command(client: Client, stage: &Stage) -> Command {
         "expired": place(stage.expired()),
     });
     command.env("TOOLS", tools.to_string()).env("PLACES", places.to_string()).env("CALLS", CALLS);
-    let authority = stage.gateway.authority();
-    command.env("NODE_EXTRA_CA_CERTS", &authority).env("SSL_CERT_FILE", &authority);
+    let authority = &stage.authority;
+    command.env("NODE_EXTRA_CA_CERTS", authority).env("SSL_CERT_FILE", authority);
     // It keeps what it learnt about a server; each scenario meets its server for the first time.
     command.env("MCP_REMOTE_CONFIG_DIR", authority.with_extension("mcp-remote"));
     command
