@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects lint audit fuzz bench strictness build-tools test-tools bench-tools
+.PHONY: help demo test dialects conformance lint audit fuzz bench strictness build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -28,6 +28,11 @@ dialects: test-tools ## Run every real client on every dialect, Mastra's too, an
 	@rm -rf "$${CARGO_TARGET_DIR:-target}/tmp/dialects"
 	@cargo test --test real_clients -- --include-ignored
 	@sh tests/clients/table.sh
+
+conformance: test-tools ## Run the official conformance suite without the gateway and through it, and compare.
+	@rm -rf "$${CARGO_TARGET_DIR:-target}/tmp/conformance"
+	@cargo test --test conformance -- --include-ignored
+	@sh tests/clients/conformance/table.sh
 
 lint: build-tools ## Check format, lints, documentation links and dependencies.
 	@cargo fmt --check

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs what tests/real_clients.rs runs: the pinned packages of both languages, beside their lists.
-# With `heavy` also what only `make dialects` runs: 740 MB of Node packages.
+# Installs what tests/real_clients.rs and tests/conformance.rs run: the pinned packages of both
+# languages, beside their lists. With `heavy` also what only `make dialects` runs: 740 MB of Node packages.
 set -eu
 cd "$(dirname "$0")"
 
-node_folders=node
-[ "${1:-}" != heavy ] || node_folders='node mastra node22'
+node_folders="node conformance"
+[ "${1:-}" != heavy ] || node_folders="$node_folders mastra node22"
 
 # Node 20 fetches what Node 22 will run; it warns, which says nothing new.
 for folder in $node_folders; do
