@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
     policy::Quota,
-    snapshot::{Limits, LogFormat, Refusals, Timeouts, UnknownKeys},
+    snapshot::{Limits, LogFormat, Refusals, Timeouts, UnknownKeys, UpstreamAuth},
 };
 
 pub(super) const LIMITS: Limits = Limits {
@@ -32,6 +32,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
 
 pub(super) const HTTP2: bool = true;
 pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
+pub(super) const UPSTREAM_AUTH: UpstreamAuth = UpstreamAuth::AsReceived;
 pub(super) const UNKNOWN_KEYS: UnknownKeys = UnknownKeys::Refuse;
 pub(super) const MAX_STREAMS: u32 = 8;
 pub(super) const MAX_BODY: usize = 4 << 20;

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     policy::{NetList, Quota},
     snapshot::{
-        HostHeader, HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
+        HostHeader, HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, UpstreamAuth,
+        WebRoute,
     },
     types::{Name, Template},
 };
@@ -38,6 +39,8 @@ pub(super) struct Draft {
     pub(super) oauth: Option<Span>,
     /// Whether a rate is written, sound or not.
     pub(super) has_rate: bool,
+    /// Left out, the upstream decides.
+    auth: Option<UpstreamAuth>,
     quota: Option<Quota>,
     nets: NetList,
 }
@@ -76,12 +79,13 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let name = table.require("name", "name = \"mcp\"", reading);
     let upstream = table.require("upstream", "upstream = \"postiz\"", reading);
-    let (kind, oauth) = match kind(&mut table, reading) {
+    let (kind, oauth, auth) = match kind(&mut table, reading) {
         Kind::Mcp => {
             let rules = mcp(&mut table, reading);
-            (RouteKind::Mcp(rules), oauth::read(&mut table, reading))
+            let auth = upstreams::auth(&mut table, reading);
+            (RouteKind::Mcp(rules), oauth::read(&mut table, reading), auth)
         }
-        Kind::Web => (RouteKind::Web(web(&mut table, reading)), None),
+        Kind::Web => (RouteKind::Web(web(&mut table, reading)), None, None),
     };
     let paths = paths(&mut table, reading);
     if let RouteKind::Web(_) = kind {
@@ -96,6 +100,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         kind,
         oauth,
         has_rate: table.has("rate"),
+        auth,
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
     };
@@ -111,7 +116,6 @@ fn kind(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Kind {
 
 fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
     let origins = table.take("origins").map(|item| item.list_of(reading, value::origin));
-    upstreams::credentials_as_received(table, reading);
     if let Some(item) = table.take("upgrade") {
         reading
             .error(&item.name_at, "an `mcp` route switches to no other protocol")
@@ -229,6 +233,7 @@ pub(super) fn compile(
         paths: draft.paths.into_iter().map(|(path, _)| path).collect(),
         upstream: Arc::clone(upstream.upstream.as_ref()?),
         host_header,
+        upstream_auth: draft.auth.or(upstream.auth).unwrap_or(defaults::UPSTREAM_AUTH),
         nets: draft.nets,
         quota: draft.quota,
         kind: draft.kind,

@@ -16,7 +16,7 @@ use super::{
     value::{self, Fault},
 };
 use crate::{
-    snapshot::{Endpoint, HostHeader, Scheme, Upstream},
+    snapshot::{Endpoint, HostHeader, Scheme, Upstream, UpstreamAuth},
     types::{Name, Template},
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     pub(super) endpoint_at: Option<Span>,
     /// Left out, the kind of a route decides.
     pub(super) host_header: Option<HostHeader>,
+    /// What holds on a route that doesn't say otherwise.
+    pub(super) auth: Option<UpstreamAuth>,
     pub(super) upstream: Option<Arc<Upstream>>,
 }
 
@@ -67,7 +69,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     });
     let host_header = table.take("host_header").and_then(|item| item.read(reading, host_header));
     let ca = table.take("ca");
-    credentials_as_received(&mut table, reading);
+    let auth = auth(&mut table, reading);
     table.finish(&["health", "dialect"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
@@ -93,7 +95,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
             tls,
         })
     });
-    Draft { name, name_at, strip_prefix, endpoint_at, host_header, upstream }
+    Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, upstream }
 }
 
 fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint, Span)> {
@@ -179,17 +181,21 @@ fn tls(
     Some(Arc::new(config))
 }
 
-/// `upstream_auth`: the one way that this version has is the default.
-pub(super) fn credentials_as_received(table: &mut Table<'_>, reading: &mut Reading<'_>) {
-    if let Some(item) = table.take("upstream_auth")
-        && item.value.as_str() != Some("as_received")
-    {
-        reading
-            .error(
-                &item.at,
-                "`upstream_auth` other than \"as_received\" is not in this version yet",
-            )
-            .hint("remove it: a key goes upstream in the place where it came")
-            .conceal(&item.at);
+/// `upstream_auth`, of an upstream or of a route that has its own way.
+pub(super) fn auth(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<UpstreamAuth> {
+    let choices = [
+        ("bearer", UpstreamAuth::Bearer),
+        ("path", UpstreamAuth::Path),
+        ("as_received", UpstreamAuth::AsReceived),
+    ];
+    let item = table.take("upstream_auth")?;
+    if item.value.as_str().is_some_and(|text| choices.iter().any(|(word, _)| *word == text)) {
+        return item.choice(reading, &choices);
     }
+    // Whoever reads the name in a hurry writes the key itself.
+    reading
+        .error(&item.at, "`upstream_auth` says where the key goes upstream, and this is no place")
+        .hint("write \"bearer\", \"path\" or \"as_received\"")
+        .conceal(&item.at);
+    None
 }

@@ -131,6 +131,7 @@ pub(super) async fn admit(
     // Absent and wrong are different, and wrong never goes on as a stranger.
     let principal = gates::identify(&credential, snapshot, (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
+    gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::consumer_address(&principal, entered.source.client)?;
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);

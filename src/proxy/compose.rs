@@ -6,8 +6,8 @@ use super::{
     place::{McpEntered, Source},
 };
 use crate::{
-    snapshot::{HostHeader, Route},
-    types::{CredentialForm, Method, write_address, write_key_segment},
+    snapshot::{HostHeader, McpLead, Route},
+    types::{CredentialForm, Method, Template, write_address, write_key_segment},
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
@@ -78,20 +78,24 @@ impl UpstreamPath {
     }
 }
 
-/// The public path with the prefix taken off and the key put in its place.
-pub(super) fn path(entered: &McpEntered<'_, '_>, key: &str) -> UpstreamPath {
+/// The public path with the prefix taken off, and the key where `upstream_auth` wants it.
+pub(super) fn path(entered: &McpEntered<'_, '_>, admission: &Admission) -> UpstreamPath {
     let lead = &entered.lead;
+    let key = (form(entered, admission) == CredentialForm::Path).then(|| admission.upstream_key());
+    let template = template(lead, key.is_some());
     let mut out = Vec::with_capacity(128);
-    for part in lead.template.parts().skip(lead.route.upstream.strip_prefix.len()) {
-        out.push(b'/');
-        match part {
-            Some(fixed) => out.extend_from_slice(fixed.as_bytes()),
-            None => write_key_segment(&mut out, key),
+    for part in template.parts().skip(lead.route.upstream.strip_prefix.len()) {
+        match (part, key) {
+            (Some(fixed), _) => write_segment(&mut out, fixed),
+            (None, Some(key)) => write_key(&mut out, key),
+            (None, None) => {}
         }
     }
+    if let Some(key) = key.filter(|_| !template.has_key()) {
+        write_key(&mut out, key);
+    }
     for segment in &lead.rest {
-        out.push(b'/');
-        out.extend_from_slice(segment.raw().as_bytes());
+        write_segment(&mut out, segment.raw());
     }
     if out.is_empty() || lead.path.trailing_slash() {
         out.push(b'/');
@@ -101,6 +105,31 @@ pub(super) fn path(entered: &McpEntered<'_, '_>, key: &str) -> UpstreamPath {
         out.extend_from_slice(query.as_bytes());
     }
     UpstreamPath(out)
+}
+
+/// How the key goes upstream.
+fn form(entered: &McpEntered<'_, '_>, admission: &Admission) -> CredentialForm {
+    entered.lead.route.upstream_auth.form(admission.credential.form)
+}
+
+/// The template that the path upstream is written by. For a key that has no place in the one that
+/// the client used, it is the one that differs from it by `{key}` alone.
+fn template<'s>(lead: &McpLead<'s, '_>, with_key: bool) -> &'s Template {
+    let used = lead.template;
+    let with_place = || lead.route.paths.iter().find(|other| other.adds_key_to(used));
+    if with_key && !used.has_key() { with_place().unwrap_or(used) } else { used }
+}
+
+/// Writes a plain segment of a path.
+pub(super) fn write_segment(out: &mut Vec<u8>, segment: &str) {
+    out.push(b'/');
+    out.extend_from_slice(segment.as_bytes());
+}
+
+/// Writes a key as a segment of a path.
+pub(super) fn write_key(out: &mut Vec<u8>, key: &str) {
+    out.push(b'/');
+    write_key_segment(out, key);
 }
 
 /// A request as it goes upstream.
@@ -143,7 +172,7 @@ fn write_head(
     for (name, value) in head.fields.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(out, name, value);
     }
-    write_credential(out, admission);
+    write_credential(out, form(entered, admission), admission.upstream_key());
     write_forwarded(out, head, entered.source);
     if head.method == Method::Post {
         write_content_length(out, admission.body.len());
@@ -151,10 +180,9 @@ fn write_head(
     end_head(out);
 }
 
-/// The key goes up in the form in which it came. In the path it stands already.
-fn write_credential(out: &mut Vec<u8>, admission: &Admission) {
-    let key = admission.upstream_key();
-    match admission.credential.form {
+/// The key where it doesn't stand in the path already.
+fn write_credential(out: &mut Vec<u8>, form: CredentialForm, key: &str) {
+    match form {
         CredentialForm::Path => {}
         // Postiz knows only this spelling of the scheme.
         CredentialForm::Bearer => {

@@ -1,52 +1,50 @@
 //! The `endpoint` event of the legacy transport, mapped from the upstream's world to the client's.
 
-use super::{leak, place::McpEntered};
-use crate::types::{Path, Template, write_key_segment};
+use super::{
+    compose::{write_key, write_segment},
+    leak,
+    place::McpEntered,
+};
+use crate::{
+    snapshot::UpstreamAuth,
+    types::{Credential, CredentialForm, Path, Segment, Template},
+};
 
 /// The public endpoint for the one that the upstream announced: an absolute path, because an origin
 /// of ours could be wrong and one of the upstream's surely is. SDK clients refuse another origin.
 ///
-/// `key` is what the client presented, `upstream_key` what the upstream knows. `None` where the
-/// announced endpoint can't be read, or shows a key that was injected where no key belongs.
+/// `credential` is what the client presented, `upstream_key` what the upstream knows. `None` where
+/// the announced endpoint can't be read, or shows a key where the client has to find none.
 pub(super) fn public(
     announced: &str,
     entered: &McpEntered<'_, '_>,
-    (key, upstream_key): (&str, &str),
+    (credential, upstream_key): (&Credential, &str),
     query: impl FnOnce(Option<&str>) -> String,
 ) -> Option<String> {
     let target = without_origin(announced)?;
     let (target, key_at) = without_key(target, upstream_key);
     let path = Path::read(&target).ok()?;
-    let segments = path.segments();
+    let shown = shown(entered, credential);
     let mut out = Vec::new();
     let rest = match key_at {
         Some(at) => {
-            let (before, after) = segments.split_at_checked(at)?;
-            let before: Vec<&str> = before.iter().map(|segment| segment.raw()).collect();
-            write_prefix(&mut out, entered, &before);
-            out.push(b'/');
-            write_key_segment(&mut out, key);
+            let (before, after) = path.segments().split_at_checked(at)?;
+            write_prefix(&mut out, entered, (before, shown));
+            if let Some(key) = shown {
+                write_key(&mut out, key);
+            }
             after.get(1..).unwrap_or_default()
         }
-        // No key segment: the upstream's prefix is mapped to the public one.
-        None => {
-            for fixed in &entered.lead.route.upstream.strip_prefix {
-                out.push(b'/');
-                out.extend_from_slice(fixed.as_bytes());
-            }
-            segments
-        }
+        None => write_lead(&mut out, entered, (path.segments(), credential)),
     };
     for segment in rest {
-        out.push(b'/');
-        out.extend_from_slice(segment.raw().as_bytes());
+        write_segment(&mut out, segment.raw());
     }
     // Starlette's endpoint is `/messages/`, and without the slash it would redirect.
     if path.trailing_slash() {
         out.push(b'/');
     }
-    let injected = key != upstream_key;
-    if injected
+    if shown != Some(upstream_key)
         && [&*out, path.query().unwrap_or_default().as_bytes()]
             .iter()
             .any(|text| leak::shows(text, upstream_key))
@@ -59,6 +57,61 @@ pub(super) fn public(
         out.extend_from_slice(query.as_bytes());
     }
     String::from_utf8(out).ok()
+}
+
+/// The key that may stand in a public endpoint: none where the client keeps its own out of paths and
+/// only `upstream_auth` brought it into one.
+fn shown<'c>(entered: &McpEntered<'_, '_>, credential: &'c Credential) -> Option<&'c str> {
+    let moved = credential.form != CredentialForm::Path
+        && entered.lead.route.upstream_auth == UpstreamAuth::Path;
+    (!moved).then(|| credential.key.expose())
+}
+
+/// Begins a public endpoint for one without a key segment, and says what follows. Where the client's
+/// key was taken out of the path, it is put back; else the upstream's prefix is mapped to the public
+/// one.
+fn write_lead<'p, 'a>(
+    out: &mut Vec<u8>,
+    entered: &McpEntered<'_, '_>,
+    (segments, credential): (&'p [Segment<'a>], &Credential),
+) -> &'p [Segment<'a>] {
+    let lead = &entered.lead;
+    let taken_out =
+        credential.form == CredentialForm::Path && lead.route.upstream_auth == UpstreamAuth::Bearer;
+    let Some((template, rest)) = taken_out.then(|| lifted(entered, segments)).flatten() else {
+        for fixed in &lead.route.upstream.strip_prefix {
+            write_segment(out, fixed);
+        }
+        return segments;
+    };
+    for part in template.parts() {
+        match part {
+            Some(fixed) => write_segment(out, fixed),
+            None => write_key(out, credential.key.expose()),
+        }
+    }
+    rest
+}
+
+/// The template that an endpoint lies under but for its key, and what follows there: the one that the
+/// client used, or another of the route.
+fn lifted<'s, 'p, 'a>(
+    entered: &McpEntered<'s, '_>,
+    segments: &'p [Segment<'a>],
+) -> Option<(&'s Template, &'p [Segment<'a>])> {
+    let lead = &entered.lead;
+    let behind = |template: &Template, skipped: usize| {
+        let fixed = || template.parts().skip(skipped).flatten();
+        let (head, rest) = segments.split_at_checked(fixed().count())?;
+        head.iter().zip(fixed()).all(|(segment, fixed)| segment.is(fixed)).then_some(rest)
+    };
+    // Some announce their public prefix, and some don't know of it.
+    let prefixes = [lead.route.upstream.strip_prefix.len(), 0];
+    let templates = std::iter::once(lead.template).chain(&lead.route.paths);
+    templates.filter(|template| template.has_key()).find_map(|template| {
+        let rest = prefixes.iter().find_map(|skipped| behind(template, *skipped))?;
+        Some((template, rest))
+    })
 }
 
 /// The target with a plain segment in the place of the key, and which segment that is. The key is
@@ -75,20 +128,25 @@ fn without_key(target: String, key: &str) -> (String, Option<usize>) {
 
 /// What stands before the key: a template of the route that the upstream's own prefix leads to, for
 /// Postiz announces `/message/KEY` on a stream of `/sse/KEY`; else the prefix that the client used.
-fn write_prefix(out: &mut Vec<u8>, entered: &McpEntered<'_, '_>, before: &[&str]) {
+fn write_prefix(
+    out: &mut Vec<u8>,
+    entered: &McpEntered<'_, '_>,
+    (before, shown): (&[Segment<'_>], Option<&str>),
+) {
     let route = &entered.lead.route;
+    let before: Vec<&str> = before.iter().map(|segment| segment.raw()).collect();
     let stripped: Vec<&str> = route.upstream.strip_prefix.iter().map(|part| &**part).collect();
     let leads_to = |template: &&Template| {
         let fixed: Vec<&str> = template.parts().map_while(|part| part).collect();
         let same = |a: &[&str]| {
             a.len() == fixed.len() && a.iter().zip(&fixed).all(|(a, b)| a.eq_ignore_ascii_case(b))
         };
-        template.has_key() && (same(before) || same(&[&stripped, before].concat()))
+        let has_room = template.has_key() || shown.is_none();
+        has_room && (same(&before) || same(&[&*stripped, &*before].concat()))
     };
     let template = route.paths.iter().find(leads_to).unwrap_or(entered.lead.template);
     for fixed in template.parts().map_while(|part| part) {
-        out.push(b'/');
-        out.extend_from_slice(fixed.as_bytes());
+        write_segment(out, fixed);
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn forward<'a>(
 ) -> Result<Sent<'a>, Stopped> {
     let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
-    let mut path = compose::path(entered, admission.upstream_key());
+    let mut path = compose::path(entered, admission);
     let started = Instant::now();
     let mut asked = Asked { place, client, server, method: head.method };
     let (mut upstream, mut answer) =

@@ -6,8 +6,12 @@ use std::{net::IpAddr, time::SystemTime};
 use super::{oauth, place::Room, state::DoorKind};
 use crate::{
     policy::{Principal, Standing},
-    snapshot::{Access, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, WebRoute},
-    types::{Credential, Denial, Malformation, Method, Name, WebPath},
+    snapshot::{
+        Access, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, UpstreamAuth, WebRoute,
+    },
+    types::{
+        Credential, CredentialForm, Denial, Malformation, Method, Name, WebPath, is_key_segment,
+    },
     wire::{Fields, Framing, RequestHead},
 };
 
@@ -204,6 +208,21 @@ pub(super) fn consumer_address(principal: &Principal, client: IpAddr) -> Result<
         Some(consumer) if !consumer.nets.lets_in(client) => Err(Denial::Address),
         _ => Ok(()),
     }
+}
+
+/// A key that goes from `Authorization` into the path has to be one plain segment there. Encoded, a
+/// key of `../auth` would lead past the path that was judged, wherever a server decodes before it
+/// routes, as nginx does. The key that the configuration puts in is the operator's own.
+pub(super) fn key_fits_path(
+    credential: &Credential,
+    principal: &Principal,
+    auth: UpstreamAuth,
+) -> Result<(), Denial> {
+    let came_in_path = credential.form == CredentialForm::Path;
+    let moves = !came_in_path && auth.form(credential.form) == CredentialForm::Path;
+    let own = principal.consumer().is_none_or(|consumer| consumer.upstream_key.is_none());
+    let misfit = moves && own && !is_key_segment(credential.key.expose());
+    if misfit { Err(Denial::CredentialAmbiguous) } else { Ok(()) }
 }
 
 /// A body where the method gives it no meaning is where two servers part ways on what follows it

@@ -280,7 +280,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let credential = &admission.credential;
         let listening =
             self.place.state.legacy.open(&entered.lead.route.name, credential.digest)?;
-        let keys = (credential.key.expose(), admission.upstream_key());
+        let keys = (credential, admission.upstream_key());
         let replaced = replace_data(event, |announced| {
             endpoint::public(announced, entered, keys, |query| listening.with_token(query))
         });

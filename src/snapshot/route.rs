@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{HostHeader, Upstream};
+use super::{HostHeader, Upstream, UpstreamAuth};
 use crate::{
     policy::{NetList, Quota, Rules},
     types::{Name, Template},
@@ -18,6 +18,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// What `Host` says upstream.
     pub host_header: HostHeader,
+    /// Where the key stands upstream. Means nothing on a `web` route.
+    pub upstream_auth: UpstreamAuth,
     /// From where it may be used.
     pub nets: NetList,
     /// The rate of one key, or of one address where there are no keys; `None` means no limit.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::types::Name;
+use crate::types::{CredentialForm, Name};
 
 /// A named server.
 #[derive(Clone)]
@@ -46,4 +46,26 @@ pub enum HostHeader {
     Client,
     /// A fixed text.
     Fixed(Box<str>),
+}
+
+/// `upstream_auth`: where the key stands upstream, wherever the client had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamAuth {
+    /// Where it came, in the form in which it came.
+    AsReceived,
+    /// In `Authorization`, and out of the path: a server logs the paths that it is asked for.
+    Bearer,
+    /// In the path, and nowhere else: for servers that look nowhere else.
+    Path,
+}
+
+impl UpstreamAuth {
+    /// How a key goes upstream that came so.
+    pub const fn form(self, came: CredentialForm) -> CredentialForm {
+        match self {
+            Self::AsReceived => came,
+            Self::Bearer => CredentialForm::Bearer,
+            Self::Path => CredentialForm::Path,
+        }
+    }
 }

@@ -32,7 +32,8 @@ pub enum Denial {
     Origin,
     /// A key that came in clear to a redirect listener.
     Insecure,
-    /// Two credentials that differ, one with a blank in it, or one in the query.
+    /// Two credentials that differ, one with a blank in it, one in the query, or one that has to go
+    /// into the path and can't stand there as it is.
     CredentialAmbiguous,
     /// No credential.
     KeyMissing,

@@ -19,7 +19,9 @@ pub use denial::{Denial, Face, Malformation};
 pub use drain::{Drain, Draining};
 pub use method::Method;
 pub use name::Name;
-pub use path::{Path, Segment, Template, TemplateMatch, WebPath, write_key_segment};
+pub use path::{
+    Path, Segment, Template, TemplateMatch, WebPath, is_key_segment, write_key_segment,
+};
 pub use request_id::RequestId;
 pub use secret::{Fingerprint, FingerprintKey, KeyDigest, Secret};
 pub use untrusted::Untrusted;

@@ -28,6 +28,7 @@ mod forwarding;
 mod legacy;
 mod oauth;
 mod streaming;
+mod upstream_auth;
 mod upstream_tls;
 mod upstreams;
 

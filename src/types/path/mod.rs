@@ -195,5 +195,11 @@ pub fn write_key_segment(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(rest);
 }
 
+/// Whether a key stands for itself as one path segment. Any other would have to be encoded, and a
+/// server that decodes `%2F` before it routes would be led past the path that was judged.
+pub fn is_key_segment(key: &str) -> bool {
+    !matches!(key, "" | "." | "..") && key.bytes().all(is_key_byte)
+}
+
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,13 @@ impl Template {
         self.segments.contains(&Part::Key)
     }
 
+    /// Whether it is the other one with `{key}` put in somewhere.
+    pub fn adds_key_to(&self, other: &Self) -> bool {
+        let lower = |part: &str| part.to_ascii_lowercase();
+        let fixed = self.parts().flatten().map(lower);
+        self.has_key() && !other.has_key() && fixed.eq(other.parts().flatten().map(lower))
+    }
+
     /// Orders templates by how specific they are: more segments first, then a fixed segment before
     /// `{key}`.
     pub fn specificity(&self) -> (usize, bool) {

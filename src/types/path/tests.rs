@@ -79,3 +79,22 @@ fn a_key_is_written_as_one_segment_whatever_it_holds() {
     write_key_segment(&mut out, "a/b;c%d é=");
     assert_eq!(out, b"a%2Fb%3Bc%25d%20%C3%A9=");
 }
+
+#[test]
+fn a_key_is_a_segment_as_it_stands_or_not_at_all() {
+    for key in ["a", "5ca1ab1e", "a=b+c,d~", "...", "a:b@c"] {
+        assert!(is_key_segment(key), "{key}");
+    }
+    for key in ["", ".", "..", "a/b", "a\\b", "a;b", "a%2fb", "a?b", "a#b", "a b", "\u{e9}"] {
+        assert!(!is_key_segment(key), "{key}");
+    }
+}
+
+#[test]
+fn a_template_differs_from_another_by_its_key_alone() {
+    let adds = |with: &str, other: &str| {
+        Template::parse(with).unwrap().adds_key_to(&Template::parse(other).unwrap())
+    };
+    assert!(adds("/a/{key}/b", "/A/b") && adds("/{key}", "/") && adds("/a/{key}", "/a"));
+    assert!(!adds("/a/{key}/b", "/a") && !adds("/a/b", "/a/b") && !adds("/a/{key}", "/a/{key}"));
+}

@@ -40,6 +40,7 @@ pub(crate) struct Setup {
     upstream: SocketAddr,
     record: Arc<Record>,
     listeners: String,
+    upstream_lines: String,
     routes: Option<String>,
     route_lines: String,
     more: String,
@@ -59,6 +60,7 @@ impl Setup {
             upstream: upstream.address(),
             record: upstream.record(),
             listeners: "[[listeners]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\n".to_owned(),
+            upstream_lines: String::new(),
             routes: None,
             route_lines: String::new(),
             more: String::new(),
@@ -74,6 +76,13 @@ impl Setup {
     pub(crate) fn route(mut self, lines: &str) -> Self {
         self.route_lines.push_str(lines);
         self.route_lines.push('\n');
+        self
+    }
+
+    /// Adds lines to the upstream.
+    pub(crate) fn upstream(mut self, lines: &str) -> Self {
+        self.upstream_lines.push_str(lines);
+        self.upstream_lines.push('\n');
         self
     }
 
@@ -151,11 +160,12 @@ impl Setup {
         format!(
             "{}[admin]\naddress = \"127.0.0.1:0\"\n\
              [upstreams.postiz]\nendpoints = [\"http://{}\"]\nstrip_prefix = \"/api\"\n\
-             {}\n[[routes]]\nname = \"marker\"\nhosts = [\"{MARKER_HOST}\"]\n\
+             {}{}\n[[routes]]\nname = \"marker\"\nhosts = [\"{MARKER_HOST}\"]\n\
              paths = [\"/api/marker\"]\nupstream = \"postiz\"\n\
              [[consumers]]\nname = \"marker\"\nroutes = [\"marker\"]\nkey_sha256 = \"{}\"\n{}",
             self.listeners,
             self.upstream,
+            self.upstream_lines,
             self.routes.as_ref().unwrap_or(&route),
             self.marker.sha256(),
             self.more,
