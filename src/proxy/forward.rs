@@ -6,9 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
-use tokio::time::sleep;
-
 use super::{
     admit::{Admission, Permit},
     compose::{self, Request, UpstreamPath},
@@ -21,17 +18,11 @@ use crate::{
     types::{Denial, Method, Name},
     upstream::Server,
     wire::{
-        Client, Connection, HeadLimits, HeadScan, RequestHead, ResponseHead, Transport, Upgrade,
-        Written, is_answered, read_response_head, within,
+        Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
+        is_answered, next_response_head,
     },
 };
-
-/// How large an upstream's head may be. Larger than a client's: frameworks are talkative.
-const HEAD_LIMITS: HeadLimits = HeadLimits { target: 64 * 1024, head: 64 * 1024, fields: 256 };
-
-/// How many answers may come before the answer. Without a bound they would keep a worker busy for as
-/// long as the first byte is waited for.
-const MAX_INTERIM: u32 = 16;
+use http::StatusCode;
 
 /// An answer whose head has come.
 pub(super) struct Answered {
@@ -164,32 +155,14 @@ pub(super) async fn head_of_answer(
     (name, method, patience): (&Name, Method, Duration),
     asked_for: Option<Upgrade>,
 ) -> Result<ResponseHead, Denial> {
-    let answer = async {
-        let mut scan = HeadScan::default();
-        let mut interim = 0;
-        loop {
-            match read_response_head(&mut scan, upstream.buffer(), HEAD_LIMITS, method) {
-                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    let expected = asked_for.is_some() && head.upgrade == asked_for;
-                    return if expected { Ok(head) } else { Err(Denial::UpstreamBad) };
-                }
-                Ok(Some(head)) if head.status.is_informational() => {
-                    interim += 1;
-                    if interim > MAX_INTERIM {
-                        return Err(Denial::UpstreamBad);
-                    }
-                }
-                Ok(Some(head)) => return Ok(head),
-                Ok(None) => match upstream.fill().await {
-                    Ok(0) | Err(_) => return Err(Denial::UpstreamDown),
-                    Ok(_) => {}
-                },
-                Err(fault) => {
-                    tracing::warn!(upstream = %name, %fault, "bad answer");
-                    return Err(Denial::UpstreamBad);
-                }
-            }
+    let head = next_response_head(upstream, (method, patience), asked_for).await;
+    head.map_err(|why| match why {
+        NoAnswer::Gone => Denial::UpstreamDown,
+        NoAnswer::Late => Denial::UpstreamSlow,
+        NoAnswer::Unasked => Denial::UpstreamBad,
+        NoAnswer::Unreadable(fault) => {
+            tracing::warn!(upstream = %name, %fault, "bad answer");
+            Denial::UpstreamBad
         }
-    };
-    within(|| sleep(patience), answer).await.unwrap_or(Err(Denial::UpstreamSlow))
+    })
 }

@@ -65,6 +65,14 @@ impl Server {
         if let Some(kept) = self.pool.take() {
             return Ok(kept);
         }
+        self.connect_anew(timeout).await
+    }
+
+    /// A new connection.
+    pub(super) async fn connect_anew(
+        &self,
+        timeout: Duration,
+    ) -> Result<Connection<Transport>, Unreachable> {
         // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
         let connected = Box::pin(time::timeout(timeout, self.connect())).await;
         let transport = connected.ok().flatten().ok_or_else(|| {
@@ -123,31 +131,14 @@ mod tests {
     use tokio::{net::TcpListener, select};
 
     use super::*;
-    use crate::{
-        snapshot::{Endpoint, Scheme},
-        types::Name,
-    };
-
-    fn server(host: &str) -> Server {
-        Server::new(Arc::new(Upstream {
-            name: Name::parse("test").unwrap(),
-            endpoint: Endpoint {
-                scheme: Scheme::Http,
-                host: host.into(),
-                port: 1,
-                authority: host.into(),
-            },
-            strip_prefix: Vec::new(),
-            tls: None,
-        }))
-    }
+    use crate::upstream::tests::server;
 
     #[tokio::test(start_paused = true)]
     async fn where_no_address_answers_the_name_is_asked_for_again() {
         const PATIENCE: Duration = Duration::from_secs(5);
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let living = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = server("name.test");
+        let server = server("name.test", 1);
         let now = std::sync::Mutex::new(vec![gone]);
         let ask = || async { Ok(now.lock().unwrap().clone()) };
         let moved = async {
@@ -168,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_name_service_holds_a_request_no_longer_than_its_deadline() {
-        let server = server("name.test");
+        let server = server("name.test", 1);
         let begun = time::Instant::now();
         let connection = async {
             assert!(server.connection(Duration::from_secs(5)).await.is_err());

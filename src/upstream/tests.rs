@@ -1,6 +1,6 @@
 //! Connections that are kept.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,8 +8,32 @@ use tokio::{
     time::advance,
 };
 
-use super::pool::Pool;
-use crate::wire::{Connection, Transport};
+use super::{Server, pool::Pool};
+use crate::{
+    snapshot::{Endpoint, Scheme, Upstream},
+    types::Name,
+    wire::{Connection, Transport},
+};
+
+/// A server in clear.
+pub(super) fn server(host: &str, port: u16) -> Server {
+    Server::new(Arc::new(Upstream {
+        name: Name::parse("test").unwrap(),
+        endpoint: Endpoint {
+            scheme: Scheme::Http,
+            host: host.into(),
+            port,
+            authority: format!("{host}:{port}").into(),
+        },
+        strip_prefix: Vec::new(),
+        tls: None,
+    }))
+}
+
+/// A server that a test holds the other end of.
+pub(super) fn server_at(address: SocketAddr) -> Server {
+    server(&address.ip().to_string(), address.port())
+}
 
 /// Node closes an idle connection after five seconds.
 const TOO_LONG: Duration = Duration::from_secs(4);

@@ -16,6 +16,7 @@ mod host;
 mod names;
 mod pace;
 mod receive;
+mod reply;
 mod transport;
 mod tunnel;
 mod within;
@@ -34,6 +35,7 @@ pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Up
 pub use host::Host;
 pub use pace::Pace;
 pub use receive::{HeadTimeouts, NextHead, next_request_head, read_body};
+pub use reply::{NoAnswer, next_response_head};
 pub use transport::{Socket, Transport};
 pub use tunnel::tunnel;
 pub use within::within;
