@@ -43,6 +43,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     weak::hosts(&routes, &listeners, reading);
     weak::upstreams(&upstreams, &routes, reading);
     weak::postiz_nginx(&upstreams, &routes, reading);
+    weak::bearer(&upstreams, &routes, reading);
 
     let consumers = consumers.into_iter().map(|draft| consumers::compile(draft, &routes, reading));
     // Collected before they are judged: `Option`'s own collecting ends at the first that fails.

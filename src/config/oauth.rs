@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Span, reading::Reading, routes, table::Table, upstreams};
 use crate::{
     policy::Quota,
-    snapshot::{OauthPart, Route, RouteKind, Upstream, WebRoute},
+    snapshot::{OauthPart, Route, RouteKind, Upstream, UpstreamAuth, WebRoute},
     types::Template,
 };
 
@@ -84,6 +84,8 @@ pub(super) fn companions(route: &Route, quota: Quota) -> Vec<Arc<Route>> {
             paths: paths.collect(),
             upstream: Arc::clone(upstream),
             host_header: route.host_header.clone(),
+            // Tokens come in Authorization, and Postiz reads them nowhere else there.
+            upstream_auth: UpstreamAuth::AsReceived,
             nets: route.nets.clone(),
             quota,
             kind,

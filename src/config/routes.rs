@@ -40,7 +40,7 @@ pub(super) struct Draft {
     /// Whether a rate is written, sound or not.
     pub(super) has_rate: bool,
     /// Left out, the upstream decides.
-    auth: Option<UpstreamAuth>,
+    pub(super) auth: Option<UpstreamAuth>,
     quota: Option<Quota>,
     nets: NetList,
 }
@@ -104,7 +104,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
     };
-    table.finish(&["dialect"], reading);
+    table.finish(&[], reading);
     draft
 }
 

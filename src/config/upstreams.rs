@@ -16,7 +16,7 @@ use super::{
     value::{self, Fault},
 };
 use crate::{
-    snapshot::{Endpoint, HostHeader, Scheme, Upstream, UpstreamAuth},
+    snapshot::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstream, UpstreamAuth},
     types::{Name, Template},
 };
 
@@ -31,6 +31,7 @@ pub(super) struct Draft {
     pub(super) host_header: Option<HostHeader>,
     /// What holds on a route that doesn't say otherwise.
     pub(super) auth: Option<UpstreamAuth>,
+    pub(super) dialect: Option<(DialectSetting, Span)>,
     pub(super) upstream: Option<Arc<Upstream>>,
 }
 
@@ -70,7 +71,8 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     let host_header = table.take("host_header").and_then(|item| item.read(reading, host_header));
     let ca = table.take("ca");
     let auth = auth(&mut table, reading);
-    table.finish(&["health", "dialect"], reading);
+    let dialect = dialect(&mut table, reading);
+    table.finish(&["health"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
         Some(_) => {
@@ -92,10 +94,11 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
                 .as_ref()
                 .map(|(prefix, _)| fixed(prefix))
                 .unwrap_or_default(),
+            dialect: dialect.as_ref().map(|(dialect, _)| *dialect),
             tls,
         })
     });
-    Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, upstream }
+    Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }
 }
 
 fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint, Span)> {
@@ -179,6 +182,14 @@ fn tls(
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Some(Arc::new(config))
+}
+
+fn dialect(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<(DialectSetting, Span)> {
+    let known = [Dialect::LegacySse, Dialect::Session, Dialect::Stateless];
+    let known = known.map(|dialect| (dialect.as_str(), DialectSetting::Is(dialect)));
+    let choices: Vec<_> = std::iter::once(("auto", DialectSetting::Auto)).chain(known).collect();
+    let item = table.take("dialect")?;
+    Some((item.choice(reading, &choices)?, item.at))
 }
 
 /// `upstream_auth`, of an upstream or of a route that has its own way.

@@ -7,7 +7,7 @@ use super::{
     reading::Reading,
     routes, upstreams,
 };
-use crate::snapshot::{Certificate, UnknownKeys};
+use crate::snapshot::{Certificate, Dialect, DialectSetting, UnknownKeys, UpstreamAuth};
 
 /// A listener that takes keys in clear from other machines.
 pub(super) fn listeners(drafts: &[listeners::Draft], reading: &mut Reading<'_>) {
@@ -145,6 +145,33 @@ pub(super) fn upstreams(
             reading
                 .warning(&upstream.name_at, "no route leads to this upstream")
                 .hint("remove it, or name it in a route");
+        }
+    }
+}
+
+/// Keys that go where the server never looks.
+pub(super) fn bearer(
+    upstreams: &[upstreams::Draft],
+    routes: &[routes::Draft],
+    reading: &mut Reading<'_>,
+) {
+    for upstream in upstreams {
+        let Some((DialectSetting::Is(Dialect::LegacySse), at)) = &upstream.dialect else {
+            continue;
+        };
+        let moves = |route: &routes::Draft| {
+            let here = route.upstream.as_ref().is_some_and(|(name, _)| *name == upstream.name);
+            let auth = route.auth.or(upstream.auth);
+            here && route.mcp().is_some() && auth == Some(UpstreamAuth::Bearer)
+        };
+        if routes.iter().any(moves) {
+            reading
+                .warning(
+                    at,
+                    "a Postiz of this dialect reads a key in the path alone, and \
+                     `upstream_auth = \"bearer\"` takes it out of there",
+                )
+                .hint("leave `upstream_auth` out");
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, LimiterSizes, Places},
     proxy::{LegacyStreams, Memory, State},
-    snapshot::{ListenerKind, Snapshot},
+    snapshot::{ListenerKind, Snapshot, UpstreamAuth},
     types::{Drain, Draining, Name},
     upstream::Server,
 };
@@ -154,8 +154,10 @@ async fn front(
     (readiness, draining): (Readiness, Draining),
 ) {
     for server in state.servers.values() {
-        let server = Arc::clone(server);
-        tokio::spawn(async move { server.keep_names_fresh().await });
+        let (names, dialect) = (Arc::clone(server), Arc::clone(server));
+        tokio::spawn(async move { names.keep_names_fresh().await });
+        let wants_bearer = wants_bearer(&state.snapshot.load(), &server.upstream.name);
+        tokio::spawn(async move { dialect.keep_dialect_known(wants_bearer).await });
     }
     let (crew, state) = (Arc::new(muster.gather().await), Arc::new(state));
     let mut accepting = tokio::task::JoinSet::new();
@@ -165,6 +167,12 @@ async fn front(
     drop(draining);
     readiness.set(Stage::Ready);
     while accepting.join_next().await.is_some() {}
+}
+
+/// Whether some route puts keys into `Authorization` for this upstream.
+fn wants_bearer(snapshot: &Snapshot, upstream: &Name) -> bool {
+    let mut routes = snapshot.routes.iter().filter(|route| route.upstream.name == *upstream);
+    routes.any(|route| !route.is_web() && route.upstream_auth == UpstreamAuth::Bearer)
 }
 
 /// The admin plane answers until the process ends, so that a drain can be watched.

@@ -133,6 +133,7 @@ pub(super) async fn admit(
     known.consumer = principal.consumer().cloned();
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::consumer_address(&principal, entered.source.client)?;
+    gates::stream_says_something(head.method, state, route)?;
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);
     let asks = (&principal, &**route, &holder);

@@ -6,8 +6,8 @@ use super::{
     place::{McpEntered, Source},
 };
 use crate::{
-    snapshot::{HostHeader, McpLead, Route},
-    types::{CredentialForm, Method, Template, write_address, write_key_segment},
+    snapshot::{HostHeader, McpLead, Route, UpstreamAuth},
+    types::{CredentialForm, Method, Segment, Template, write_address, write_key_segment},
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
@@ -94,7 +94,7 @@ pub(super) fn path(entered: &McpEntered<'_, '_>, admission: &Admission) -> Upstr
     if let Some(key) = key.filter(|_| !template.has_key()) {
         write_key(&mut out, key);
     }
-    for segment in &lead.rest {
+    for segment in rest(lead) {
         write_segment(&mut out, segment.raw());
     }
     if out.is_empty() || lead.path.trailing_slash() {
@@ -118,6 +118,14 @@ fn template<'s>(lead: &McpLead<'s, '_>, with_key: bool) -> &'s Template {
     let used = lead.template;
     let with_place = || lead.route.paths.iter().find(|other| other.adds_key_to(used));
     if with_key && !used.has_key() { with_place().unwrap_or(used) } else { used }
+}
+
+/// What follows the template. Behind a path without its key, Postiz would read `x` of `/mcp/x` as the
+/// key, past the one that was judged.
+fn rest<'r, 'a>(lead: &'r McpLead<'_, 'a>) -> &'r [Segment<'a>] {
+    let route = lead.route;
+    let taken = route.upstream_auth == UpstreamAuth::Bearer && route.upstream.dialect.is_some();
+    if taken { &[] } else { &lead.rest }
 }
 
 /// Writes a plain segment of a path.

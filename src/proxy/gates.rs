@@ -3,11 +3,16 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use super::{oauth, place::Room, state::DoorKind};
+use super::{
+    oauth,
+    place::Room,
+    state::{DoorKind, State},
+};
 use crate::{
     policy::{Principal, Standing},
     snapshot::{
-        Access, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, UpstreamAuth, WebRoute,
+        Access, Dialect, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, UpstreamAuth,
+        WebRoute,
     },
     types::{
         Credential, CredentialForm, Denial, Malformation, Method, Name, WebPath, is_key_segment,
@@ -223,6 +228,17 @@ pub(super) fn key_fits_path(
     let own = principal.consumer().is_none_or(|consumer| consumer.upstream_key.is_none());
     let misfit = moves && own && !is_key_segment(credential.key.expose());
     if misfit { Err(Denial::CredentialAmbiguous) } else { Ok(()) }
+}
+
+/// A stream that a client opens at a stateless server is held for hours and never says anything. By a
+/// 405 clients know that there is none (MCP transports, *Listening for Messages from the Server*).
+pub(super) fn stream_says_something(
+    method: Method,
+    state: &State,
+    route: &Route,
+) -> Result<(), Denial> {
+    let silent = method == Method::Get && state.dialect(route) == Some(Dialect::Stateless);
+    if silent { Err(Denial::Method) } else { Ok(()) }
 }
 
 /// A body where the method gives it no meaning is where two servers part ways on what follows it

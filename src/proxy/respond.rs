@@ -10,7 +10,7 @@ use super::{
 use crate::{
     mcp::{self, Body, Kind, RpcId},
     observe::Outcome,
-    snapshot::{OauthPart, Refusals},
+    snapshot::{Dialect, OauthPart, Refusals},
     types::{Denial, Method, Untrusted},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead},
 };
@@ -68,6 +68,9 @@ const CHALLENGE: &str = "Bearer realm=\"portcullis\"";
 /// The methods of an `mcp` route.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
+/// The methods of an `mcp` route whose server has no stream to open.
+const STATELESS_METHODS: &str = "POST, DELETE, OPTIONS";
+
 /// The methods of a `web` route.
 const SITE_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -80,6 +83,7 @@ fn methods(place: &Place<'_>, known: &Known) -> &'static str {
             Some(OauthPart::Write) => "POST, OPTIONS",
             Some(OauthPart::Resource) | None => SITE_METHODS,
         },
+        Some(route) if place.state.dialect(route) == Some(Dialect::Stateless) => STATELESS_METHODS,
         None if any_site() => SITE_METHODS,
         _ => METHODS,
     }

@@ -6,7 +6,7 @@ use super::{legacy::LegacyStreams, memory::Memory};
 use crate::{
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, Places},
-    snapshot::Snapshot,
+    snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
     upstream::Server,
     wire::HeadLimits,
@@ -37,6 +37,11 @@ pub struct State {
 }
 
 impl State {
+    /// How the server of a route speaks, where that is known.
+    pub(super) fn dialect(&self, route: &Route) -> Option<Dialect> {
+        self.servers.get(&route.upstream.name)?.dialect()
+    }
+
     /// The same for one more worker: all is shared but the kept connections, each of which belongs
     /// to the runtime that opened it.
     pub fn for_worker(&self) -> Self {

@@ -11,6 +11,8 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// Fixed segments taken off the front of the public path: `["api"]`.
     pub strip_prefix: Vec<Box<str>>,
+    /// How it speaks MCP; `None` means that nobody asks.
+    pub dialect: Option<DialectSetting>,
     /// For `https` endpoints: how to connect, ready made.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -68,4 +70,35 @@ impl UpstreamAuth {
             Self::Path => CredentialForm::Path,
         }
     }
+}
+
+/// How a server speaks MCP, as far as it matters to who stands before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The transport of 2024-11-05: a stream, and messages beside it.
+    LegacySse,
+    /// Streamable HTTP with sessions.
+    Session,
+    /// Streamable HTTP without: a stream that a client opens never says anything.
+    Stateless,
+}
+
+impl Dialect {
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LegacySse => "legacy-sse",
+            Self::Session => "session",
+            Self::Stateless => "stateless",
+        }
+    }
+}
+
+/// `dialect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialectSetting {
+    /// It is a Postiz, and the gateway finds out which.
+    Auto,
+    /// The operator knows.
+    Is(Dialect),
 }

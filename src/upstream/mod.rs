@@ -1,8 +1,11 @@
-//! Named servers: where they are, asked again and again, and the connections kept to them.
+//! Named servers: where they are, asked again and again, the connections kept to them, and how they
+//! speak.
 
 mod ask;
+mod dialect;
 mod names;
 mod pool;
+mod postiz;
 mod race;
 mod server;
 

@@ -9,9 +9,9 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
 
-use super::{names::Names, pool::Pool, race::race};
+use super::{dialect::Known, names::Names, pool::Pool, postiz, race::race};
 use crate::{
-    snapshot::Upstream,
+    snapshot::{Dialect, Upstream},
     types::Name,
     wire::{Connection, Socket, Transport},
 };
@@ -24,6 +24,7 @@ pub struct Server {
     /// As configured.
     pub upstream: Arc<Upstream>,
     names: Arc<Names>,
+    dialect: Arc<Known>,
     pool: Pool,
     warned: Arc<Once>,
 }
@@ -36,9 +37,11 @@ impl Server {
     /// A server with no connections yet. Asks nobody anything.
     pub fn new(upstream: Arc<Upstream>) -> Self {
         let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
+        let dialect = Known::new(upstream.dialect);
         Self {
             upstream,
             names: Arc::new(names),
+            dialect: Arc::new(dialect),
             pool: Pool::default(),
             warned: Arc::new(Once::new()),
         }
@@ -49,6 +52,7 @@ impl Server {
         Self {
             upstream: Arc::clone(&self.upstream),
             names: Arc::clone(&self.names),
+            dialect: Arc::clone(&self.dialect),
             pool: Pool::default(),
             warned: Arc::clone(&self.warned),
         }
@@ -77,6 +81,7 @@ impl Server {
         let connected = Box::pin(time::timeout(timeout, self.connect())).await;
         let transport = connected.ok().flatten().ok_or_else(|| {
             self.names.failed();
+            self.dialect.lose();
             Unreachable
         })?;
         Ok(Connection::new(transport))
@@ -96,6 +101,17 @@ impl Server {
     /// Asks for the server's addresses again and again. Ends only when dropped.
     pub async fn keep_names_fresh(&self) {
         self.names.keep_fresh().await;
+    }
+
+    /// How it speaks MCP, where that is configured or was found out.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect.get()
+    }
+
+    /// Finds out how it speaks, again and again, where the configuration wants that; else it ends at
+    /// once. `wants_bearer`: some route puts keys into `Authorization`, which not all can read.
+    pub async fn keep_dialect_known(&self, wants_bearer: bool) {
+        self.dialect.keep_asking((&self.upstream.name, wants_bearer), || postiz::find(self)).await;
     }
 
     /// Closes idle connections. Ends only when dropped.

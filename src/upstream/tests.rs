@@ -26,6 +26,7 @@ pub(super) fn server(host: &str, port: u16) -> Server {
             authority: format!("{host}:{port}").into(),
         },
         strip_prefix: Vec::new(),
+        dialect: None,
         tls: None,
     }))
 }

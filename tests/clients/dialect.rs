@@ -62,6 +62,16 @@ impl Dialect {
         matches!(self, Self::Legacy)
     }
 
+    /// What the gateway finds out that it is. Mastra has no metadata to be told by.
+    pub(crate) const fn found(self) -> Option<&'static str> {
+        match self {
+            Self::Legacy => Some("legacy-sse"),
+            Self::Sessions => Some("session"),
+            Self::Stateless => Some("stateless"),
+            Self::MastraSessions | Self::MastraStateless => None,
+        }
+    }
+
     /// What follows the key in the URL that its users have.
     pub(crate) const fn leaf(self) -> &'static str {
         if self.is_legacy() { "/sse" } else { "" }

@@ -60,6 +60,15 @@ impl Gateway {
         body.to_owned()
     }
 
+    /// The dialect of the server behind, once the gateway has found it out.
+    pub(crate) fn found(&self, deadline: Instant) -> String {
+        self.process.wait_for(deadline, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let found = line.get("event")?.as_str()? == "Postiz found";
+            found.then(|| line.get("dialect")?.as_str().map(str::to_owned)).flatten()
+        })
+    }
+
     /// Ends it as an operator does, and hands back all that it wrote.
     ///
     /// # Panics

@@ -61,6 +61,9 @@ impl Stage {
         let configuration = certificates::listener(folder.path())
             + &configuration(upstream.address, key_file.path());
         let gateway = Gateway::start(folder, &configuration, deadline);
+        if let Some(found) = dialect.found() {
+            assert_eq!(gateway.found(deadline), found);
+        }
         Self { deadline, dialect, upstream, gateway, authority, credential, _key_file: key_file }
     }
 
@@ -124,6 +127,7 @@ fn configuration(upstream: SocketAddr, key_file: &Path) -> String {
         [upstreams.postiz]
         endpoints = ["http://{upstream}"]
         strip_prefix = "/api"
+        dialect = "auto"
 
         [upstreams.postiz-closed]
         endpoints = ["http://{upstream}"]

@@ -24,6 +24,7 @@ mod credentials;
 mod limits;
 
 mod browsers;
+mod dialects;
 mod forwarding;
 mod legacy;
 mod oauth;

@@ -58,6 +58,28 @@ async fn with_bearer_no_request_line_holds_a_key_whichever_way_it_came() {
 }
 
 #[tokio::test]
+async fn before_a_postiz_nothing_is_left_behind_a_path_without_its_key_that_could_be_read_as_one() {
+    for dialect in ["auto", "session", "stateless"] {
+        let mut upstream = Upstream::start().await;
+        let lines = format!("{BEARER}\ndialect = \"{dialect}\"");
+        let gateway = Setup::new(&upstream).upstream(&lines).start();
+        if dialect == "auto" {
+            upstream.next().await.respond(404, &[], "").await;
+        }
+        let (key, other) = (Key::new(), Key::new());
+        for call in [
+            post(&format!("/api/mcp/{}/{}?a=1", key.text(), "x")),
+            post(&format!("/api/mcp/{}/sse?a=1", key.text())),
+        ] {
+            is_bearer(&gateway.pass(&mut upstream, &call).await, &key, "/mcp?a=1");
+        }
+        // A key is no plain segment, as some are.
+        let two = post(&format!("/api/mcp/{}/{}", key.text(), other.text()));
+        gateway.ask(&two).await.refused(400, "malformed");
+    }
+}
+
+#[tokio::test]
 async fn with_path_no_authorization_goes_upstream() {
     let mut upstream = Upstream::start().await;
     let (key, real, own) = (Key::new(), Key::new(), Key::new());

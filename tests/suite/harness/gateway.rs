@@ -269,9 +269,9 @@ impl Gateway {
         self.client().await.ask(call).await
     }
 
-    /// A call that always passes, and its target upstream.
+    /// A call that always passes, and its target upstream. No GET: not every server takes one.
     pub(super) fn marker(&self) -> (Call, &'static str) {
-        let call = Call::get("/api/marker").host(MARKER_HOST).bearer(&self.setup.marker);
+        let call = Call::new("DELETE", "/api/marker").host(MARKER_HOST).bearer(&self.setup.marker);
         (call, "/marker")
     }
 

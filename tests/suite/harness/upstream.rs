@@ -21,6 +21,7 @@ pub(crate) struct Upstream {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<Result<Request, String>>,
     seen: Arc<Record>,
+    accepting: tokio::task::JoinHandle<()>,
 }
 
 /// What reached the upstream so far.
@@ -92,13 +93,20 @@ impl Upstream {
         let (sender, requests) = mpsc::unbounded_channel();
         let seen = Arc::new(Record::default());
         let record = Arc::clone(&seen);
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let index = record.accepted.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(serve(socket, index, sender.clone(), Arc::clone(&record)));
             }
         });
-        Self { address, requests, seen }
+        Self { address, requests, seen, accepting }
+    }
+
+    /// Goes away: nothing listens there any more.
+    pub(crate) async fn leave(self) -> SocketAddr {
+        self.accepting.abort();
+        let _ = self.accepting.await;
+        self.address
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! The real binary: what it says when it can't start, that no key is in anything that it writes, and
 //! how it ends.
 
+mod dialect;
 mod silence;
 mod starting;
 
@@ -9,6 +10,8 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -46,8 +49,8 @@ struct Process {
     child: Child,
     http: SocketAddr,
     admin: SocketAddr,
-    out: std::thread::JoinHandle<Vec<u8>>,
-    err: std::thread::JoinHandle<Vec<u8>>,
+    out: Written,
+    err: Written,
     _dir: TempDir,
 }
 
@@ -55,12 +58,29 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        bytes
-    })
+/// What the process writes.
+struct Written {
+    so_far: Arc<Mutex<Vec<u8>>>,
+    to_the_end: JoinHandle<()>,
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> Written {
+    let so_far = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&so_far);
+    let to_the_end = std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            written.lock().unwrap().extend_from_slice(&bytes[..count]);
+        }
+    });
+    Written { so_far, to_the_end }
+}
+
+impl Written {
+    fn all(self) -> Vec<u8> {
+        self.to_the_end.join().unwrap();
+        std::mem::take(&mut *self.so_far.lock().unwrap())
+    }
 }
 
 impl Process {
@@ -102,6 +122,11 @@ impl Process {
         Some(answer)
     }
 
+    /// Whether its log has the text so far.
+    fn has_said(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.out.so_far.lock().unwrap(), text.as_bytes()).is_some()
+    }
+
     /// Sends bytes that ask for the connection to be closed, and reads until it is.
     fn send(&self, bytes: &[u8]) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.http).unwrap();
@@ -124,7 +149,7 @@ impl Process {
         let status = self.child.wait().unwrap();
         assert_eq!(status.code(), Some(0), "SIGTERM ends it with 0");
         assert!(begun.elapsed() < Duration::from_secs(2), "an idle end took {:?}", begun.elapsed());
-        (self.out.join().unwrap(), self.err.join().unwrap())
+        (self.out.all(), self.err.all())
     }
 }
 
