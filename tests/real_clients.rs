@@ -4,7 +4,8 @@
 //! told of progress, cancels, is refused for its key and for its last day, sees its server restarted,
 //! calls until it is refused and goes on with the same session, and leaves in the middle of a call.
 //! `clients/story.rs` says what has to be seen; what a client shows its user is kept for the table of
-//! `make dialects`, which also runs the scenarios that are ignored here. Afterwards no key is in any
+//! `make dialects`, which also runs the scenarios that are ignored here. One more client logs in by the
+//! OAuth of Postiz (`clients/oauth.rs`). Afterwards no key is in any
 //! output of the gateway, at the most talkative log level.
 
 #![expect(clippy::expect_used, reason = "a test ends at the line where its ground gives way")]
@@ -20,6 +21,8 @@ mod dialect;
 mod gateway;
 #[path = "clients/inspector.rs"]
 mod inspector;
+#[path = "clients/oauth.rs"]
+mod oauth;
 #[path = "clients/process.rs"]
 mod process;
 #[path = "clients/programs.rs"]
@@ -78,6 +81,11 @@ fn typescript_v1_on_mastra_sessions() {
 #[ignore = "heavy: `make dialects`"]
 fn typescript_v1_on_mastra_stateless() {
     tell(Client::TypeScriptV1, Dialect::MastraStateless, Credential::Path);
+}
+
+#[test]
+fn typescript_v1_logs_in_at_postiz() {
+    oauth::tell();
 }
 
 #[test]
