@@ -4,7 +4,7 @@
 mod boot;
 mod crew;
 mod entrance;
-mod salt;
+mod kept;
 
 use std::{
     collections::HashMap,
@@ -52,7 +52,8 @@ impl Gateway {
     /// mend it.
     pub fn bind(snapshot: Snapshot, log: LogSink) -> Result<Self, BootError> {
         let metrics = Metrics::new(&log);
-        let fingerprints = salt::fingerprint_key(snapshot.state_dir.as_deref())?;
+        let fingerprints = kept::fingerprint_key(snapshot.state_dir.as_deref())?;
+        let seal = kept::seal(snapshot.state_dir.as_deref())?;
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, snapshot.timeouts.handshake));
@@ -81,6 +82,7 @@ impl Gateway {
             servers: servers(&snapshot),
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
+            seal: Arc::new(seal),
             fingerprints: Arc::new(fingerprints),
             metrics,
             log,

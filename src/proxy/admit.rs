@@ -14,6 +14,7 @@ use super::{
     oauth,
     place::{Judged, Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
+    session::{self, Opened},
 };
 use crate::{
     mcp,
@@ -35,6 +36,8 @@ pub(super) struct Admission {
     pub(super) credential: Credential,
     /// Who that is.
     pub(super) principal: Principal,
+    /// The sessions that the request names.
+    pub(super) session: Opened,
     /// The body, whole; empty where the method has none, and once it has been sent.
     pub(super) body: Held<Bytes>,
     /// The slot of the stream that will open, where one will.
@@ -134,6 +137,8 @@ pub(super) async fn admit(
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::consumer_address(&principal, entered.source.client)?;
     gates::stream_says_something(head.method, state, route)?;
+    // Another's session is unknown, like one that never was; so it is asked who is calling first.
+    let session = session::open(&state.seal, &head.fields, &entered.lead, &credential.digest)?;
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);
     let asks = (&principal, &**route, &holder);
@@ -172,5 +177,5 @@ pub(super) async fn admit(
     }
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, (&route.name, rules.max_streams), holder, opens)?;
-    Ok(Admission { permit: Permit(()), credential, principal, body, lease })
+    Ok(Admission { permit: Permit(()), credential, principal, session, body, lease })
 }

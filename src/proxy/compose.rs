@@ -4,6 +4,7 @@ use super::{
     admit::Admission,
     legacy,
     place::{McpEntered, Source},
+    session,
 };
 use crate::{
     snapshot::{HostHeader, McpLead, Route, UpstreamAuth},
@@ -42,6 +43,7 @@ const FORWARDING: &[&[u8]] = &[
 const DROPPED: &[&[u8]] = &[
     // Ours to write.
     b"authorization",
+    session::FIELD.as_bytes(),
     // Compression holds events back, and a reflected key could be measured through it.
     b"accept-encoding",
     // May hold the address of a page with a key in it, or a browser's ambient rights.
@@ -78,7 +80,8 @@ impl UpstreamPath {
     }
 }
 
-/// The public path with the prefix taken off, and the key where `upstream_auth` wants it.
+/// The public path with the prefix taken off, the key where `upstream_auth` wants it, and the
+/// upstream's session in its place.
 pub(super) fn path(entered: &McpEntered<'_, '_>, admission: &Admission) -> UpstreamPath {
     let lead = &entered.lead;
     let key = (form(entered, admission) == CredentialForm::Path).then(|| admission.upstream_key());
@@ -102,7 +105,7 @@ pub(super) fn path(entered: &McpEntered<'_, '_>, admission: &Admission) -> Upstr
     }
     if let Some(query) = lead.path.query().and_then(legacy::without_token) {
         out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+        out.extend_from_slice(admission.session.put_into(query).as_bytes());
     }
     UpstreamPath(out)
 }
@@ -181,6 +184,9 @@ fn write_head(
         write_field(out, name, value);
     }
     write_credential(out, form(entered, admission), admission.upstream_key());
+    if let Some(id) = &admission.session.field {
+        write_field(out, session::FIELD, id.expose().as_bytes());
+    }
     write_forwarded(out, head, entered.source);
     if head.method == Method::Post {
         write_content_length(out, admission.body.len());

@@ -14,12 +14,12 @@ use crate::{
 /// of ours could be wrong and one of the upstream's surely is. SDK clients refuse another origin.
 ///
 /// `credential` is what the client presented, `upstream_key` what the upstream knows. `None` where
-/// the announced endpoint can't be read, or shows a key where the client has to find none.
+/// the announced endpoint or its query can't be read, or shows a key where the client has to find none.
 pub(super) fn public(
     announced: &str,
     entered: &McpEntered<'_, '_>,
     (credential, upstream_key): (&Credential, &str),
-    query: impl FnOnce(Option<&str>) -> String,
+    query: impl FnOnce(Option<&str>) -> Option<String>,
 ) -> Option<String> {
     let target = without_origin(announced)?;
     let (target, key_at) = without_key(target, upstream_key);
@@ -51,7 +51,7 @@ pub(super) fn public(
     {
         return None;
     }
-    let query = query(path.query());
+    let query = query(path.query())?;
     if !query.is_empty() {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());

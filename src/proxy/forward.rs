@@ -11,7 +11,7 @@ use super::{
     compose::{self, Request, UpstreamPath},
     memory::Held,
     place::{McpEntered, Place, Stopped},
-    quota,
+    quota, session,
 };
 use crate::{
     policy::Lease,
@@ -38,6 +38,8 @@ pub(super) struct Sent<'a> {
     pub(super) answer: Answered,
     /// What it answers.
     pub(super) admission: &'a Admission,
+    /// The id of the session that it gives, as the client gets it.
+    pub(super) session: Option<String>,
     /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
 }
@@ -81,10 +83,12 @@ pub(super) async fn forward<'a>(
     if answer.status.is_success() {
         quota::prove(place.state, route, &admission.holder());
     }
+    let bound_to = (&admission.session, &admission.credential.digest, &**route);
+    let session = session::given(&place.state.seal, &answer.fields, bound_to)?;
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
     let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
-    Ok(Sent { answer, admission, lease: None })
+    Ok(Sent { answer, admission, session, lease: None })
 }
 
 fn slash_redirect(

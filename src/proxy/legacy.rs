@@ -73,12 +73,10 @@ impl Told {
 
 impl Listening {
     /// The endpoint's query with the token added.
-    pub(super) fn with_token(&self, query: Option<&str>) -> String {
+    pub(super) fn with_token(&self, query: &str) -> String {
         let token = hex::encode(self.token);
-        match query.filter(|query| !query.is_empty()) {
-            Some(query) => format!("{query}&{PARAMETER}{token}"),
-            None => format!("{PARAMETER}{token}"),
-        }
+        let border = if query.is_empty() { "" } else { "&" };
+        format!("{query}{border}{PARAMETER}{token}")
     }
 }
 
@@ -111,13 +109,13 @@ mod tests {
         let name = |text: &str| Name::parse(text).unwrap();
         let key = |text: &str| Secret::new(text.to_owned()).digest();
         let mut mine = streams.open(&name("mcp"), key("k")).unwrap();
-        let query = mine.with_token(Some("sessionId=7"));
+        let query = mine.with_token("sessionId=7");
         let find = |route: &str, of: &str| streams.find(Some(&query), &name(route), &key(of));
         assert!(find("mcp", "k").unwrap().tell("x".to_owned()));
         assert_eq!(mine.events.try_recv().unwrap(), "x");
         assert!(find("mcp", "other").is_none() && find("other", "k").is_none());
         assert_eq!(without_token(&query).as_deref(), Some("sessionId=7"));
-        assert_eq!(without_token(&mine.with_token(None)), None);
+        assert_eq!(without_token(&mine.with_token("")), None);
         drop(mine);
         assert!(streams.find(Some(&query), &name("mcp"), &key("k")).is_none());
     }

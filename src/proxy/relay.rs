@@ -11,7 +11,7 @@ use super::{
     judge,
     leak::{self, Veil},
     place::{End, Known, McpEntered, Next, Place, Stopped},
-    record, respond, sieve,
+    record, respond, session, sieve,
     stream::{Pump, Pumped, Said},
 };
 use crate::{
@@ -32,6 +32,8 @@ const DROPPED: &[&[u8]] = &[
     b"access-control-max-age",
     b"referrer-policy",
     b"strict-transport-security",
+    // Goes on sealed.
+    session::FIELD.as_bytes(),
     // Tells an attacker what to look for.
     b"server",
     b"x-powered-by",
@@ -202,6 +204,9 @@ fn write_head(
     }
     if let Some(challenge) = challenge {
         out.field("www-authenticate", challenge.as_bytes());
+    }
+    if let Some(session) = &sent.session {
+        out.field(session::FIELD.as_bytes(), session.as_bytes());
     }
     if is_stream {
         write_unheld(out, fields);

@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::{legacy::LegacyStreams, memory::Memory};
+use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, Places},
@@ -28,6 +28,8 @@ pub struct State {
     pub memory: Memory,
     /// Open streams of the legacy transport, where refusals are told.
     pub legacy: LegacyStreams,
+    /// What binds sessions to keys.
+    pub seal: Arc<Seal>,
     /// The salt of fingerprints.
     pub fingerprints: Arc<FingerprintKey>,
     /// What is counted.
@@ -55,6 +57,7 @@ impl State {
             servers: self.servers.iter().map(own).collect(),
             memory: self.memory.clone(),
             legacy: self.legacy.clone(),
+            seal: Arc::clone(&self.seal),
             fingerprints: Arc::clone(&self.fingerprints),
             metrics: self.metrics.clone(),
             log: self.log.clone(),

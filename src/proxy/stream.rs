@@ -14,6 +14,7 @@ use super::{
     leak::{self, Veil},
     legacy,
     place::{McpEntered, Place},
+    session,
     sieve::Sieve,
 };
 use crate::{
@@ -281,8 +282,13 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let listening =
             self.place.state.legacy.open(&entered.lead.route.name, credential.digest)?;
         let keys = (credential, admission.upstream_key());
+        let seal = &self.place.state.seal;
         let replaced = replace_data(event, |announced| {
-            endpoint::public(announced, entered, keys, |query| listening.with_token(query))
+            endpoint::public(announced, entered, keys, |query| {
+                let bound_to = (&credential.digest, &**entered.lead.route);
+                let query = session::announced(seal, query.unwrap_or_default(), bound_to)?;
+                Some(listening.with_token(&query))
+            })
         });
         match replaced {
             Replaced::With(event) => {

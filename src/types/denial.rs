@@ -41,6 +41,8 @@ pub enum Denial {
     KeyUnknown,
     /// The consumer's last day is over.
     KeyExpired,
+    /// A session that wasn't given to this key on this route, or that is over.
+    Session,
     /// The bucket of the key, or of the address, is empty.
     Rate {
         /// When the next call would pass.
@@ -181,6 +183,10 @@ impl Denial {
             Self::KeyMissing => (S::UNAUTHORIZED, 4010, "key_missing", KEY_TEXT),
             Self::KeyUnknown => (S::UNAUTHORIZED, 4010, "key_unknown", KEY_TEXT),
             Self::KeyExpired => (S::UNAUTHORIZED, 4010, "key_expired", KEY_TEXT),
+            // Another's, made up or over: clients begin anew at 404, and at nothing else.
+            Self::Session => {
+                (S::NOT_FOUND, 4042, "session", "This session isn't known here. Start a new one.")
+            }
             Self::Rate { .. } => (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit is reached."),
             Self::DiscoverRate { .. } => {
                 (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit is reached.")

@@ -20,13 +20,18 @@ async fn announce(
     (stream, from_upstream, event)
 }
 
-/// The endpoint without its token, which has to be there.
+/// The endpoint without its token, which has to be there, and with `*` for its session.
 fn without_token(event: Option<Event>) -> String {
     let event = event.expect("an endpoint event");
     assert_eq!(event.name, "endpoint");
     let (before, token) = event.data.split_once("portcullis=").expect("a token");
     assert!(token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{token}");
-    before.trim_end_matches(['?', '&']).to_owned()
+    let before = before.trim_end_matches(['?', '&']);
+    match before.split_once("sessionId=") {
+        // Sealed, so it never reads as the upstream's.
+        Some((path, session)) if session.len() > 20 => format!("{path}sessionId=*"),
+        _ => before.to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -42,15 +47,15 @@ async fn an_endpoint_leads_back_through_the_gateway() {
         (&mcp, format!("/mcp/{k}/messages/?a=1"), format!("/api/mcp/{k}/messages/?a=1")),
         (&mcp, format!("/api/mcp/{k}/messages"), format!("/api/mcp/{k}/messages")),
         (&mcp, format!("/elsewhere/{k}/messages"), format!("/api/mcp/{k}/messages")),
-        (&sse, format!("/message/{k}?sessionId=7"), format!("/api/message/{k}?sessionId=7")),
+        (&sse, format!("/message/{k}?sessionId=7"), format!("/api/message/{k}?sessionId=*")),
         (
             &sse,
             format!("http://10.0.0.1:3000/message/{k}?sessionId=7"),
-            format!("/api/message/{k}?sessionId=7"),
+            format!("/api/message/{k}?sessionId=*"),
         ),
         (&sse, format!("https://evil.example/message/{k}"), format!("/api/message/{k}")),
-        (&mcp, "/messages?sessionId=7".to_owned(), "/api/messages?sessionId=7".to_owned()),
-        (&mcp, "/messages/?sessionId=7".to_owned(), "/api/messages/?sessionId=7".to_owned()),
+        (&mcp, "/messages?sessionId=7".to_owned(), "/api/messages?sessionId=*".to_owned()),
+        (&mcp, "/messages/?sessionId=7".to_owned(), "/api/messages/?sessionId=*".to_owned()),
     ] {
         let call = Call::get(stream);
         let (_, from_upstream, event) =
@@ -67,7 +72,7 @@ async fn an_endpoint_without_a_key_segment_keeps_the_public_prefix_of_a_bearer_c
     let call = Call::get("/api/mcp").bearer(&Key::new());
     let announced = "http://10.0.0.1:3000/mcp/messages?sessionId=7";
     let (_, from_upstream, event) = announce((&gateway, &mut upstream), &call, announced).await;
-    assert_eq!(without_token(event), "/api/mcp/messages?sessionId=7");
+    assert_eq!(without_token(event), "/api/mcp/messages?sessionId=*");
     from_upstream.finish().await;
 }
 
@@ -81,7 +86,7 @@ async fn an_endpoint_shows_the_clients_key_and_never_the_injected_one() {
         let announced = format!("/mcp/{real}/messages?sessionId=7");
         let (_, from_upstream, event) =
             announce((&gateway, &mut upstream), &call, &announced).await;
-        let public = format!("/api/mcp/{}/messages?sessionId=7", key.text());
+        let public = format!("/api/mcp/{}/messages?sessionId=*", key.text());
         assert_eq!(without_token(event), public);
         from_upstream.finish().await;
     }
@@ -102,7 +107,7 @@ async fn an_injected_key_is_found_in_an_endpoint_whatever_it_holds() {
             let announced = format!("/message/{spelling}/x/?sessionId=7");
             let (_, from_upstream, event) =
                 announce((&gateway, &mut upstream), &call, &announced).await;
-            let public = format!("/api/message/{}/x/?sessionId=7", key.text());
+            let public = format!("/api/message/{}/x/?sessionId=*", key.text());
             assert_eq!(without_token(event), public, "{odd}");
             from_upstream.finish().await;
         }

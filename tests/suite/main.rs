@@ -28,6 +28,7 @@ mod dialects;
 mod forwarding;
 mod legacy;
 mod oauth;
+mod sessions;
 mod streaming;
 mod upstream_auth;
 mod upstream_tls;

@@ -11,7 +11,7 @@ use crate::{
     config::{Surroundings, compile_text},
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, LimiterSizes, Places},
-    proxy::{DoorKind, LegacyStreams, Memory},
+    proxy::{DoorKind, LegacyStreams, Memory, Seal},
     types::{Drain, FingerprintKey, Name},
 };
 
@@ -40,6 +40,7 @@ fn state(snapshot: Snapshot) -> State {
         servers: Default::default(),
         memory: Memory::default(),
         legacy: LegacyStreams::default(),
+        seal: Arc::new(Seal::new(&[0; 32]).unwrap()),
         fingerprints: Arc::new(FingerprintKey::new(&[0; 32])),
         metrics: Metrics::new(&log),
         log,

@@ -20,7 +20,7 @@ fn every_denial(wait: Duration) -> Vec<Denial> {
         Connection,);
     let mut all = every!(Denial, wait:
         TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address Origin
-        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Rate { retry_after }
+        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session Rate { retry_after }
         DiscoverRate { retry_after } Streams Overload BodyTooLarge NotJson NotRpc HeadMismatch Tool
         Prompt Resource MethodDenied Discovery
         UpstreamDown UpstreamSlow UpstreamBad UpstreamGone, Denial::Malformed(_));

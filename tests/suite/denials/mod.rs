@@ -110,6 +110,7 @@ every_denial! {
         D::KeyMissing          => key_missing           401 4010   "key_missing"          id 7    Keeps  [CHALLENGE];
         D::KeyUnknown          => key_unknown           401 4010   "key_unknown"          id 7    Keeps  [CHALLENGE];
         D::KeyExpired          => key_expired           401 4010   "key_expired"          id 7    Keeps  [CHALLENGE];
+        D::Session             => session               404 4042   "session"              id 7    Keeps  [];
         D::Rate { .. }         => rate                  200 4290   "rate"                 id 7    Keeps  [after("86400")];
         D::DiscoverRate { .. } => discover_rate         503 5031   "rate"                 id 7    Keeps  [after("8640")];
         D::Streams             => streams               429 4291   "streams"              id 7    Keeps  [after("10")];

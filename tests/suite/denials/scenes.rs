@@ -162,6 +162,10 @@ pub(super) async fn key_expired() -> Refused {
     asked_of(|setup| setup.consumer("old", &key, "expires = 2020-01-31"), post(&key)).await
 }
 
+pub(super) async fn session() -> Refused {
+    asked(post(&Key::new()).field("mcp-session-id", "made-up")).await
+}
+
 /// Asks after so many calls of the key that passed. The rate is one a day.
 async fn over_the_rate(before: usize, passing: &str, then: &str) -> Refused {
     let (mut upstream, key) = (Upstream::start().await, Key::new());

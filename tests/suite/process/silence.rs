@@ -43,7 +43,7 @@ fn requests(key: &str) -> Vec<String> {
     let mut all = vec![
         post(&path, "", whole),
         post(&format!("/api/mcp/{key}/sse"), "", whole),
-        post(&format!("/api/sse/{key}?sessionId=1"), "", whole),
+        post(&format!("/api/sse/{key}?a=1"), "", whole),
         post("/api/mcp", &format!("authorization: Bearer {key}\r\n"), whole),
         post("/api/mcp", &format!("authorization: {key}\r\n"), whole),
         post(&format!("/api/mcp?key={key}"), "", whole),
