@@ -8,7 +8,7 @@ mod json;
 mod listing;
 mod message;
 mod method;
-mod version;
+mod session;
 mod whole_events;
 
 pub use endpoint::{FirstEvent, Replaced, Step, replace_data};
@@ -17,5 +17,5 @@ pub use heads::{Heads, Line};
 pub use listing::{Listed, Sifted, Unreadable, sift};
 pub use message::{Body, Kind, Message, RpcId, Subject, error_response, read};
 pub use method::Method;
-pub use version::has_sessions;
+pub use session::{denies_session, has_sessions};
 pub use whole_events::{Piece, WholeEvents, sift_event};

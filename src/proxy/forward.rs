@@ -83,6 +83,16 @@ pub(super) async fn forward<'a>(
     if answer.status.is_success() {
         quota::prove(place.state, route, &admission.holder());
     }
+    if admission.session.any() {
+        let denied = session::is_denied(&mut upstream, &answer);
+        let denied = tokio::select! {
+            denied = denied => denied,
+            () = client.gone() => return Err(Stopped::Gone),
+        };
+        if denied {
+            return Err(Denial::Session.into());
+        }
+    }
     let bound_to = (&admission.session, &admission.credential.digest, &**route);
     let session = session::given(&place.state.seal, &answer.fields, bound_to)?;
     // The answer may be a stream of hours.

@@ -271,3 +271,88 @@ async fn an_endpoint_that_names_two_sessions_is_cut() {
     assert!(!stream.ended_whole());
     from_upstream.is_abandoned().await;
 }
+
+/// What Postiz v2.8 to v2.22 says of a session that it doesn't know.
+const DENIED: &str = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided for non-initialize request"},"id":7}"#;
+
+#[tokio::test]
+async fn an_upstream_that_denies_a_session_with_400_is_heard_as_404() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let session = begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let chunked =
+        "HTTP/1.1 400 Bad\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    for call in [post(&key), Call::new("DELETE", "/api/mcp").bearer(&key)] {
+        let call = call.field("mcp-session-id", &session);
+        let mut client = gateway.client().await;
+        client.send(&call).await;
+        upstream.next().await.respond(400, &[JSON], DENIED).await;
+        client.answer().await.refused(404, "session");
+        client.send(&call).await;
+        let mut request = upstream.next().await;
+        request.raw(chunked).await;
+        let (head, tail) = DENIED.split_at(40);
+        for part in [head, tail, ""] {
+            request.raw(format!("{:x}\r\n{part}\r\n", part.len())).await;
+        }
+        client.answer().await.refused(404, "session");
+    }
+}
+
+#[tokio::test]
+async fn any_other_400_passes_as_it_came() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let session = begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let with_session = post(&key).field("mcp-session-id", &session);
+    let large = DENIED.replace("\"id\"", &format!("\"x\":\"{}\",\"id\"", "x".repeat(16 << 10)));
+    for (call, status, body) in [
+        (&post(&key), 400, DENIED),
+        (&with_session, 409, DENIED),
+        (&with_session, 400, &DENIED.replace("session", "thing")),
+        (&with_session, 400, &DENIED.replace("-32000", "-32602")),
+        (&with_session, 400, "No valid session"),
+        (&with_session, 400, ""),
+        (&with_session, 400, &large),
+    ] {
+        let mut client = gateway.client().await;
+        client.send(call).await;
+        upstream.next().await.respond(status, &[JSON, ("x-said", "1")], body).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text()), (status, body));
+        assert_eq!(answer.field("x-said"), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn a_400_that_takes_its_time_is_not_waited_for() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let session = begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let mut client = gateway.client().await;
+    client.send(&post(&key).field("mcp-session-id", &session)).await;
+    let mut request = upstream.next().await;
+    let (head, tail) = DENIED.split_at(40);
+    let length = DENIED.len();
+    request.raw(format!("HTTP/1.1 400 Bad\r\ncontent-length: {length}\r\n\r\n{head}")).await;
+    client.is_answered().await;
+    request.raw(tail).await;
+    assert_eq!(client.answer().await.text(), DENIED);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_a_400_is_read_is_gone_upstream() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let key = Key::new();
+    let session = begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let mut client = gateway.client().await;
+    client.send(&post(&key).field("mcp-session-id", &session)).await;
+    let mut request = upstream.next().await;
+    request.raw("HTTP/1.1 400 Bad\r\ncontent-length: 9\r\n\r\n{").await;
+    drop(client);
+    request.is_abandoned().await;
+}

@@ -1,11 +1,13 @@
 //! Sessions: the upstream's own id never reaches a client, and no id works for another client. What a
 //! client gets is sealed, on its way down and opened on its way up, with no table in between.
 
+mod denied;
 mod seal;
 mod text;
 
 use std::ops::Range;
 
+pub(super) use denied::is_denied;
 pub use seal::Seal;
 use seal::{Binding, Carrier};
 
@@ -86,6 +88,11 @@ pub(super) fn announced(
 }
 
 impl Opened {
+    /// Whether the request names a session.
+    pub(super) const fn any(&self) -> bool {
+        self.field.is_some() || self.query.is_some()
+    }
+
     /// A query as it goes upstream.
     pub(super) fn put_into(&self, query: String) -> String {
         match (parameter(&query), &self.query) {

@@ -1,0 +1,93 @@
+//! Sessions as versions of the protocol have them, and as servers mistake them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// The first version without sessions.
+const SESSIONLESS: &[u8] = b"2026-07-28";
+
+/// Whether a request whose `MCP-Protocol-Version` lines say so may name a session. Only who says in
+/// one word that it speaks a later version has none.
+pub fn has_sessions<'v>(mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
+    match (lines.next(), lines.next()) {
+        (Some(version), None) => !is_date(version) || version < SESSIONLESS,
+        _ => true,
+    }
+}
+
+/// The code that servers on the official SDKs give to a request that their transport refuses.
+const TRANSPORT_ERROR: i64 = -32000;
+
+/// Whether the body of a 400 says that the session isn't known, as `@mastra/mcp` 0.13 does where the
+/// specification wants 404: an error of the transport that speaks of a session.
+pub fn denies_session(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|Refusal { error: Error { code, message } }| {
+        code == TRANSPORT_ERROR && message.to_ascii_lowercase().contains("session")
+    })
+}
+
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    error: Error<'a>,
+}
+
+#[derive(Deserialize)]
+struct Error<'a> {
+    code: i64,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+fn is_date(text: &[u8]) -> bool {
+    let sound = |(at, byte): (usize, &u8)| match at {
+        4 | 7 => *byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == SESSIONLESS.len() && text.iter().enumerate().all(sound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_later_date_has_no_sessions() {
+        let has = |lines: &[&str]| has_sessions(lines.iter().map(|line| line.as_bytes()));
+        for later in ["2026-07-28", "2026-12-01", "2027-01-01"] {
+            assert!(!has(&[later]), "{later}");
+            assert!(has(&[later, later]));
+        }
+        for other in ["2024-11-05", "2026-07-27", "", "DRAFT-2026", "2026-07-28-x", "2026x07x28"] {
+            assert!(has(&[other]), "{other}");
+        }
+        assert!(has(&[]));
+    }
+
+    #[test]
+    fn a_session_is_denied_by_an_error_of_the_transport_that_speaks_of_it() {
+        let denies = |text: &str| denies_session(text.as_bytes());
+        for message in [
+            "Bad Request: No valid session ID provided for non-initialize request",
+            "Bad Request: GET request requires a valid session ID",
+            r"Bad Request: Mcp-Session-Id \u2026 unknown",
+        ] {
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","error":{{"code":-32000,"message":"{message}"}},"id":null}}"#
+            );
+            assert!(denies(&text), "{text}");
+            assert!(!denies(&text.replace("-32000", "-32600")));
+            assert!(!denies(&format!("[{text}]")));
+        }
+        for other in [
+            r#"{"error":{"code":-32000,"message":"Bad Request: Server not initialized"}}"#,
+            r#"{"error":{"code":-32000,"message":["session"]}}"#,
+            r#"{"code":-32000,"message":"session"}"#,
+            "No transport found for sessionId 7",
+            "",
+        ] {
+            assert!(!denies(other), "{other}");
+        }
+    }
+}
