@@ -35,14 +35,26 @@ use crate::{
 const BOTH: Duration = Duration::from_secs(120);
 
 #[test]
+#[ignore = "`make conformance`"]
 fn nothing_of_2025_11_25_differs() {
     nothing_differs(Scenarios::Of2025, Policy::None);
 }
 
 #[test]
-#[ignore = "a quarter of a minute: `make conformance`"]
+#[ignore = "`make conformance`"]
 fn nothing_of_2026_07_28_differs() {
     nothing_differs(Scenarios::Of2026, Policy::None);
+}
+
+#[test]
+#[ignore = "`make conformance`"]
+fn nothing_of_2025_11_25_differs_where_everything_is_allowed() {
+    nothing_differs(Scenarios::Of2025, Policy::Everything);
+}
+
+#[test]
+fn nothing_of_2026_07_28_differs_where_everything_is_allowed() {
+    nothing_differs(Scenarios::Of2026, Policy::Everything);
 }
 
 #[test]

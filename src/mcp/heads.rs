@@ -66,10 +66,10 @@ impl<'h> Heads<'h> {
         match (self.version, said) {
             (Line::Several, _) => false,
             (Line::One(version), Some(said)) => version == said,
-            (Line::One(version), None) => !is_mirroring(version) || message.kind == Kind::Response,
             // What isn't said can't be gone by. Python's SDK asks so on the legacy transport; a
-            // server that wants the field refuses it itself.
-            (Line::Absent, _) => true,
+            // server that wants it in both refuses it itself, and a body without it is no mismatch
+            // but -32602 there.
+            (Line::Absent, _) | (Line::One(_), None) => true,
         }
     }
 
@@ -101,7 +101,9 @@ fn is_mirroring(version: &[u8]) -> bool {
 /// Whether the name has to be in the head.
 fn has_mirrored_name(message: &Message) -> bool {
     match message.method {
-        Method::ToolsCall | Method::PromptsGet | Method::Task(_) => true,
+        Method::ToolsCall | Method::PromptsGet => true,
+        // No version that mirrors has it any more (SEP-2663).
+        Method::Task(name) => name != "tasks/result",
         Method::Resource(name) => name == "resources/read",
         _ => false,
     }
@@ -190,7 +192,11 @@ mod tests {
             assert!(!heads(version, "tools/list", "").agree_with(&tool));
             assert!(!heads(version, "tools/call", "b").agree_with(&tool));
         }
-        assert!(!heads(NEW, "tools/call", "a").agree_with(&tool), "its body names no version");
+        // The server says so, in words of its own: -32602.
+        assert!(heads(NEW, "tools/call", "a").agree_with(&tool), "its body names no version");
+        assert!(!heads(NEW, "tools/call", "b").agree_with(&tool));
+        let removed = call("tasks/result", r#""taskId":"a""#, NEW);
+        assert!(heads(NEW, "tasks/result", "").agree_with(&removed), "it mirrors nothing");
         let list = call("tools/list", r#""x":1"#, "");
         assert!(!heads("", "tools/list", "a").agree_with(&list), "a list has no name");
     }

@@ -169,7 +169,7 @@ pub(super) async fn admit(
     if let Some(call) = &mut known.call {
         judge::head_agrees(head, call)?;
         let book = judge::rulebook(rules, principal.consumer().map(|consumer| &**consumer));
-        judge::calls(book, call).map_err(|Judged { element, denial }| {
+        judge::calls(book, head, call).map_err(|Judged { element, denial }| {
             known.refused = Some(element);
             denial
         })?;

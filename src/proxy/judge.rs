@@ -46,21 +46,31 @@ pub(super) fn rulebook<'r>(
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.
-pub(super) fn calls(book: Option<Rulebook<'_>>, call: &Body) -> Result<(), Judged> {
+pub(super) fn calls(
+    book: Option<Rulebook<'_>>,
+    head: &RequestHead,
+    call: &Body,
+) -> Result<(), Judged> {
     let Some(book) = book else { return Ok(()) };
-    let judged = call.messages().iter().map(|message| judge(book, message));
+    let mirrors = heads(&head.fields).mirror();
+    let judged = call.messages().iter().map(|message| judge(book, message, mirrors));
     for (element, judged) in judged.enumerate() {
         judged.map_err(|denial| Judged { element, denial })?;
     }
     Ok(())
 }
 
-fn judge(book: Rulebook<'_>, message: &Message) -> Result<(), Denial> {
+fn judge(book: Rulebook<'_>, message: &Message, mirrors: bool) -> Result<(), Denial> {
     // An answer gives, and asks for nothing.
     if message.kind == Kind::Response {
         return Ok(());
     }
+    let nobodys = if mirrors { Denial::MethodGone } else { Denial::MethodDenied };
     let (allowed, denial) = match (message.method, &message.subject) {
+        // Replaced by `subscriptions/listen`, which is judged by the same URIs.
+        (Method::Resource("resources/subscribe" | "resources/unsubscribe"), _) if mirrors => {
+            (false, nobodys)
+        }
         (Method::ToolsCall, Subject::Tool(name)) => (book.tool(name.as_str()), Denial::Tool),
         (Method::PromptsGet | Method::Complete, Subject::Prompt(name)) => {
             (book.prompt(name.as_str()), Denial::Prompt)
@@ -79,9 +89,7 @@ fn judge(book: Rulebook<'_>, message: &Message) -> Result<(), Denial> {
         (Method::PromptsGet, _) => (false, Denial::Prompt),
         (Method::Resource(_) | Method::Complete | Method::Listen, _) => (false, Denial::Resource),
         // Nobody knows what it would do; the list of tasks is of every tool's.
-        (Method::Other | Method::OfServers(_) | Method::TasksList, _) => {
-            (false, Denial::MethodDenied)
-        }
+        (Method::Other | Method::OfServers(_) | Method::TasksList, _) => (false, nobodys),
         (
             Method::Initialize
             | Method::Discover
@@ -89,7 +97,7 @@ fn judge(book: Rulebook<'_>, message: &Message) -> Result<(), Denial> {
             | Method::Task(_)
             | Method::Known(_),
             _,
-        ) => (true, Denial::MethodDenied),
+        ) => (true, nobodys),
     };
     if allowed { Ok(()) } else { Err(denial) }
 }

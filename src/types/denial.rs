@@ -74,6 +74,8 @@ pub enum Denial {
     Resource,
     /// A method that is nobody's, where there are rules.
     MethodDenied,
+    /// The same in a version whose clients are told so by the status (MCP 2026-07-28).
+    MethodGone,
     /// OAuth discovery, which this gateway doesn't offer.
     Discovery,
     /// No connection to the upstream.
@@ -218,6 +220,7 @@ impl Denial {
             Self::Prompt => (S::BAD_REQUEST, -32602, "prompt", "Unknown prompt"),
             Self::Resource => (S::BAD_REQUEST, -32602, "resource", "Unknown resource"),
             Self::MethodDenied => (S::BAD_REQUEST, -32601, "method_denied", "Method not found"),
+            Self::MethodGone => (S::NOT_FOUND, -32601, "method_denied", "Method not found."),
             Self::Discovery => {
                 (S::NOT_FOUND, 4041, "discovery", "There is no OAuth here. A valid key is needed.")
             }

@@ -23,8 +23,10 @@ pub(crate) enum Kind {
 /// What the gateway lets the suite do.
 #[derive(Clone, Copy)]
 pub(crate) enum Policy {
-    /// Whatever the server does: no message is looked into.
+    /// Whatever the server does: no message is judged.
     None,
+    /// Every tool, prompt and resource by its name, so that each message is judged, and let in.
+    Everything,
 }
 
 impl Kind {
@@ -49,12 +51,20 @@ impl Policy {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Everything => "allows everything",
         }
     }
 
     const fn settings(self) -> &'static str {
         match self {
             Self::None => "",
+            Self::Everything => {
+                r#"
+                tools = { allow = ["*"] }
+                prompts = { allow = ["*"] }
+                resources = { allow = ["*"] }
+                "#
+            }
         }
     }
 }

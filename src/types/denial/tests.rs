@@ -22,7 +22,7 @@ fn every_denial(wait: Duration) -> Vec<Denial> {
         TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address Origin
         Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session Rate { retry_after }
         DiscoverRate { retry_after } Streams Overload BodyTooLarge NotJson NotRpc HeadMismatch Tool
-        Prompt Resource MethodDenied Discovery
+        Prompt Resource MethodDenied MethodGone Discovery
         UpstreamDown UpstreamSlow UpstreamBad UpstreamGone, Denial::Malformed(_));
     all.extend(malformations.into_iter().map(Denial::Malformed));
     all
@@ -66,7 +66,10 @@ fn a_face_keeps_to_what_clients_and_the_specification_expect() {
         assert!(status.is_client_error() || status.is_server_error(), "{denial:?}");
         // JSON-RPC 2.0 5.1 reserves these; where it or MCP has a word for what is meant, that is ours.
         let reserved = (-32768..=-32000).contains(&code);
-        let worded = matches!(denial, Denial::NotJson | Denial::NotRpc | Denial::HeadMismatch);
+        let worded = matches!(
+            denial,
+            Denial::NotJson | Denial::NotRpc | Denial::HeadMismatch | Denial::MethodGone
+        );
         assert_eq!(reserved, worded || denial.is_of_the_call(), "{denial:?}");
         assert!(reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{reason}");
         // A name may follow in the specification's own texts.

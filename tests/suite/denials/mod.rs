@@ -123,6 +123,7 @@ every_denial! {
         D::Prompt              => prompt                200 -32602 "prompt"               id 7    Keeps  [];
         D::Resource            => resource              200 -32602 "resource"             id 7    Keeps  [];
         D::MethodDenied        => method_denied         200 -32601 "method_denied"        id 7    Keeps  [];
+        D::MethodGone          => method_gone           404 -32601 "method_denied"        id 7    Keeps  [];
         D::Discovery           => discovery             404 4041   "discovery"            id 7    Keeps  [];
         D::UpstreamDown        => upstream_down         502 5020   "upstream_down"        id 7    Keeps  [];
         D::UpstreamSlow        => upstream_slow         504 5040   "upstream_slow"        id 7    Keeps  [];

@@ -267,6 +267,18 @@ pub(super) async fn method_denied() -> Refused {
     against_the_rules("vendor/own", "{}").await
 }
 
+/// A version whose clients are told by the status what isn't there.
+pub(super) async fn method_gone() -> Refused {
+    let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+    let params = format!(r#"{{"uri":"docs://a","_meta":{meta}}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":7,"method":"resources/subscribe","params":{params}}}"#);
+    let call = post(&Key::new()).body(&body).field("mcp-protocol-version", "2026-07-28");
+    let call = call.field("mcp-method", "resources/subscribe");
+    let all = r#"resources = { allow = ["*"] }"#;
+    asked_of(|setup| setup.route(all), call).await
+}
+
 pub(super) async fn discovery() -> Refused {
     asked(to("/register")).await
 }

@@ -149,6 +149,22 @@ async fn under_rules_a_method_of_no_version_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_modern_body_without_its_version_is_for_the_server_to_refuse() {
+    let mut ruled = Ruled::by(SOME).await;
+    for (method, params) in [
+        // -32602 there, where a head that says otherwise is -32020.
+        ("server/discover", json!({})),
+        // Gone since 2026-07-28, and nothing of it is mirrored.
+        ("tasks/result", json!({"taskId": "a"})),
+    ] {
+        let body = request(method, params);
+        let call = ruled.post(&body).field("mcp-protocol-version", "2026-07-28");
+        let seen = ruled.gateway.pass(&mut ruled.upstream, &call.field("mcp-method", method)).await;
+        assert_eq!(seen.text(), body);
+    }
+}
+
+#[tokio::test]
 async fn the_rules_of_a_route_hold_for_strangers_and_beside_a_consumers_own() {
     let mut ruled = Ruled::with("tools = { allow = [\"a\", \"b\"] }\n", |s| {
         s.route("tools = { deny = [\"b\"] }")
