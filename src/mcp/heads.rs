@@ -90,7 +90,7 @@ impl<'h> Heads<'h> {
 }
 
 /// Versions are dates, so they are ordered as texts.
-fn is_mirroring(version: &[u8]) -> bool {
+pub(super) fn is_mirroring(version: &[u8]) -> bool {
     let digit_or_dash = |(at, byte): (usize, &u8)| {
         if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() }
     };

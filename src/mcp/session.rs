@@ -4,14 +4,13 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// The first version without sessions.
-const SESSIONLESS: &[u8] = b"2026-07-28";
+use super::heads;
 
 /// Whether a request whose `MCP-Protocol-Version` lines say so may name a session. Only who says in
 /// one word that it speaks a later version has none.
 pub fn has_sessions<'v>(mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
     match (lines.next(), lines.next()) {
-        (Some(version), None) => !is_date(version) || version < SESSIONLESS,
+        (Some(version), None) => !heads::is_mirroring(version),
         _ => true,
     }
 }
@@ -38,14 +37,6 @@ struct Error<'a> {
     code: i64,
     #[serde(borrow)]
     message: Cow<'a, str>,
-}
-
-fn is_date(text: &[u8]) -> bool {
-    let sound = |(at, byte): (usize, &u8)| match at {
-        4 | 7 => *byte == b'-',
-        _ => byte.is_ascii_digit(),
-    };
-    text.len() == SESSIONLESS.len() && text.iter().enumerate().all(sound)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{gateway::Gateway, process::Process, programs};
+use crate::{certificates, gateway::Gateway, process::Process, programs};
 
 const SCENARIO: Duration = Duration::from_secs(60);
 
@@ -25,10 +25,13 @@ pub(crate) fn tell() {
         let line: Value = serde_json::from_str(line).ok()?;
         line.get("address")?.as_str()?.parse().ok()
     });
-    let gateway = Gateway::start(&configuration(address), deadline);
-    let place = format!("https://localhost:{}/mcp-oauth", gateway.https.port());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = folder.path().join("ca.pem");
+    let configuration = certificates::listener(folder.path()) + &configuration(address);
+    let gateway = Gateway::start(folder, &configuration, deadline);
+    let place = format!("https://localhost:{}/mcp-oauth", gateway.listener.port());
     let mut command = programs::node("node", "oauth.mjs");
-    command.env("PLACE", place).env("CODE", CODE).env("NODE_EXTRA_CA_CERTS", gateway.authority());
+    command.env("PLACE", place).env("CODE", CODE).env("NODE_EXTRA_CA_CERTS", authority);
     let (status, output) = Process::start(&mut command).finish(deadline);
     let saw: Vec<Value> =
         output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

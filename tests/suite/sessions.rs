@@ -165,6 +165,8 @@ async fn from_2026_07_28_there_are_no_sessions_in_either_direction() {
     for version in ["2026-07-28", "2027-01-01"] {
         for id in ["made-up", &session] {
             let call = post(&key).field("mcp-protocol-version", version);
+            // Such a head names the call too.
+            let call = call.field("mcp-method", "tools/call").field("mcp-name", "integrationList");
             let mut client = gateway.client().await;
             client.send(&call.field("mcp-session-id", id)).await;
             let fields = [JSON, ("mcp-session-id", ID)];
