@@ -64,3 +64,20 @@ fn the_postiz_example_does_what_its_comments_say() {
     assert_eq!(route.upstream.endpoint.port, 3000);
     assert_eq!(route.upstream.strip_prefix, ["api".into()]);
 }
+
+#[test]
+fn no_rule_of_an_example_lets_in_by_a_star_what_reaches_everything() {
+    let mut ruled = 0;
+    for entry in fs::read_dir(example("")).unwrap() {
+        let snapshot = compile(&entry.unwrap().path()).snapshot.unwrap();
+        let routes = snapshot.routes.iter().filter_map(|route| route.mcp()?.rules.as_deref());
+        let consumers = snapshot.consumers.iter().filter_map(|c| c.rules.as_deref());
+        for rules in routes.chain(consumers) {
+            ruled += 1;
+            for tool in ["ask_postiz", "triggerTool"] {
+                assert!(!rules.tools.let_in(tool), "{tool}");
+            }
+        }
+    }
+    assert!(ruled > 2, "no example has rules");
+}

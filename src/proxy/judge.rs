@@ -53,14 +53,16 @@ pub(super) fn calls(
 ) -> Result<(), Judged> {
     let Some(book) = book else { return Ok(()) };
     let mirrors = heads(&head.fields).mirror();
-    let judged = call.messages().iter().map(|message| judge(book, message, mirrors));
+    let judged = call.messages().iter().map(|asked| message(book, asked, mirrors));
     for (element, judged) in judged.enumerate() {
         judged.map_err(|denial| Judged { element, denial })?;
     }
     Ok(())
 }
 
-fn judge(book: Rulebook<'_>, message: &Message, mirrors: bool) -> Result<(), Denial> {
+/// One message asks for what the rules let it have. `mirrors`: it is of a version that mirrors it in
+/// the head.
+pub(super) fn message(book: Rulebook<'_>, message: &Message, mirrors: bool) -> Result<(), Denial> {
     // An answer gives, and asks for nothing.
     if message.kind == Kind::Response {
         return Ok(());

@@ -136,3 +136,82 @@ pub(super) async fn whole(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        policy::{Glob, Names, Rules},
+        proxy::judge,
+    };
+
+    fn globs() -> impl Strategy<Value = Vec<Glob>> {
+        let text = prop_oneof!["[a-c*]{1,3}", "d://[ab./*]{0,4}"];
+        let glob = text.prop_map(|text| Glob::parse(&text).unwrap());
+        prop::collection::vec(glob, 0..3)
+    }
+
+    fn names() -> impl Strategy<Value = Names> {
+        (prop::option::of(globs()), globs()).prop_map(|(allow, deny)| Names { allow, deny })
+    }
+
+    fn rules() -> impl Strategy<Value = Rules> {
+        (names(), names(), names()).prop_map(|(tools, prompts, resources)| Rules {
+            tools,
+            prompts,
+            resources,
+        })
+    }
+
+    /// Each kind of list: where it stands, what names an element, and the call of one.
+    fn kinds() -> [(&'static str, &'static str, &'static str, fn(&str) -> Value); 4] {
+        [
+            ("tools", "name", "tools/call", |name| json!({"name": name})),
+            ("prompts", "name", "prompts/get", |name| json!({"name": name})),
+            ("resources", "uri", "resources/read", |uri| json!({"uri": uri})),
+            (
+                "resourceTemplates",
+                "uriTemplate",
+                "completion/complete",
+                |uri| json!({"ref": {"type": "ref/resource", "uri": uri}}),
+            ),
+        ]
+    }
+
+    fn listed(book: Rulebook<'_>, text: &str, member: &str, named_by: &str) -> Vec<String> {
+        let text = match mcp::sift(text, keeps(book)).unwrap() {
+            Sifted::AsItIs => text.to_owned(),
+            Sifted::Rewritten(text) => text,
+        };
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let elements = list["result"][member].as_array().unwrap();
+        elements.iter().map(|element| element[named_by].as_str().unwrap().to_owned()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_listed_is_exactly_what_can_be_called(
+            (route, consumer) in (prop::option::of(rules()), rules()),
+            all in prop::collection::vec(
+                prop_oneof!["[a-cA]{0,4}", "d://[ab./]{0,5}", "[a\"\\\\é*]{1,3}"], 0..8),
+        ) {
+            let book = Rulebook::of(route.as_ref(), Some(&consumer)).unwrap();
+            for (member, named_by, method, params) in kinds() {
+                let list: Vec<Value> = all.iter().map(|name| json!({named_by: name})).collect();
+                let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {member: list}}).to_string();
+                let may_call = |name: &&String| {
+                    let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params(name)});
+                    let call = mcp::read(call.to_string().as_bytes()).unwrap();
+                    judge::message(book, call.single().unwrap(), false).is_ok()
+                };
+                let callable: Vec<String> = all.iter().filter(may_call).cloned().collect();
+                prop_assert_eq!(listed(book, &answer, member, named_by), callable, "{}", member);
+            }
+        }
+    }
+}
