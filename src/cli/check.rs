@@ -6,17 +6,18 @@ use std::{
     process::ExitCode,
 };
 
+use super::live;
 use crate::{
     config::{self, Loaded},
     snapshot::Snapshot,
 };
 
 /// Reads the file and reports every problem on standard error. Exit code 1 where one is an error,
-/// else a summary on standard output and 0.
-pub fn run(file: &Path) -> ExitCode {
+/// else a summary on standard output and 0. `live`: the servers behind are asked too.
+pub fn run(file: &Path, live: bool) -> ExitCode {
     let color = io::stderr().is_terminal();
     let loaded = config::load(file, &config::process_environment);
-    match report(file, &loaded, color, (&mut io::stdout(), &mut io::stderr())) {
+    match report((file, live), &loaded, color, (&mut io::stdout(), &mut io::stderr())) {
         Ok(code) => code,
         // Nobody is left to tell.
         Err(_) => ExitCode::FAILURE,
@@ -24,7 +25,7 @@ pub fn run(file: &Path) -> ExitCode {
 }
 
 fn report(
-    file: &Path,
+    (file, live): (&Path, bool),
     loaded: &Loaded,
     color: bool,
     (out, err): (&mut impl Write, &mut impl Write),
@@ -33,6 +34,9 @@ fn report(
     write!(err, "{}", config::render(&loaded.problems, &loaded.source, &label, color))?;
     let Some(snapshot) = &loaded.snapshot else { return Ok(ExitCode::FAILURE) };
     writeln!(out, "{label} is fine: {}", summary(snapshot, loaded.problems.len()))?;
+    if live && !live::run(snapshot, (&loaded.source, &label, color), (out, err))? {
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,7 +69,8 @@ mod tests {
         };
         let loaded = config::compile_text(text, around);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(Path::new("a.toml"), &loaded, false, (&mut out, &mut err)).unwrap();
+        let code =
+            report((Path::new("a.toml"), false), &loaded, false, (&mut out, &mut err)).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

@@ -3,6 +3,7 @@
 pub mod check;
 mod demo;
 pub mod key;
+mod live;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -30,6 +31,10 @@ enum Command {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Ask the servers behind, with each consumer's upstream key, if they have the tools that
+        /// rules name.
+        #[arg(long)]
+        live: bool,
     },
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
@@ -53,7 +58,7 @@ enum KeyCommand {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
-        Command::Check { config } => check::run(&config),
+        Command::Check { config, live } => check::run(&config, live),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

@@ -24,6 +24,7 @@ mod files;
 mod limits;
 mod listeners;
 mod mask;
+mod named;
 mod oauth;
 mod once;
 mod problem;
@@ -50,6 +51,7 @@ use std::{
     time::SystemTime,
 };
 
+pub use named::{NamedTool, Owner, named_tools};
 pub use problem::{Place, Problem, Severity, Span};
 use reading::Reading;
 pub use render::render;

@@ -18,4 +18,4 @@ pub use listing::{Listed, Sifted, Unreadable, sift};
 pub use message::{Body, Kind, Message, RpcId, Subject, error_response, read};
 pub use method::Method;
 pub use session::{denies_session, has_sessions};
-pub use whole_events::{Piece, WholeEvents, sift_event};
+pub use whole_events::{Piece, WholeEvents, event_data, sift_event};

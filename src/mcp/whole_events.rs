@@ -92,6 +92,12 @@ impl WholeEvents {
     }
 }
 
+/// The data of an event: its `data` lines, joined (WHATWG HTML 9.2.6).
+pub fn event_data(event: &[u8]) -> Vec<u8> {
+    let lines = event.split(ends_line).map(unmarked);
+    lines.filter_map(|line| field(line, "data")).collect::<Vec<_>>().join(&b'\n')
+}
+
 /// Takes out of an event's message what `keeps` doesn't keep; `None` where the event may go as it is.
 /// Clients read no event that goes by another name than `message`.
 ///
@@ -107,7 +113,7 @@ pub fn sift_event(
     if names.peek().is_some() && !names.any(|name| matches!(name, b"" | b"message")) {
         return Ok(None);
     }
-    let data = lines().filter_map(|line| field(line, "data")).collect::<Vec<_>>().join(&b'\n');
+    let data = event_data(event);
     let data = std::str::from_utf8(&data).map_err(|_| Unreadable)?;
     if data.trim().is_empty() {
         return Ok(None);

@@ -3,6 +3,7 @@
 
 mod ask;
 mod dialect;
+mod listing;
 mod names;
 mod pool;
 mod postiz;
@@ -10,6 +11,7 @@ mod race;
 mod server;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
+pub use listing::NoList;
 pub use server::{Server, Unreachable};
 
 #[cfg(test)]
