@@ -8,7 +8,7 @@ use crate::{
     BLOCKS, Ground, Outcome,
     client::{CLASSIC, Wire, connect},
     measure::Measure,
-    proxies::{KEY, Proxy},
+    proxies::{KEY, Kind, Proxy, Serving},
     report::Report,
     server::ANSWER,
 };
@@ -21,7 +21,11 @@ const WARM_UP: u32 = 100;
 
 pub(crate) async fn measure(ground: &Ground, report: &mut Report) -> Outcome<()> {
     let proxies = Proxy::start_all(ground).await?;
-    for proxy in &proxies {
+    let mut ruled = None;
+    if ground.kinds.contains(&Kind::Portcullis) {
+        ruled = Some(Proxy::start_serving(Serving::Ruled, Kind::Portcullis, ground).await?);
+    }
+    for proxy in proxies.iter().chain(&ruled) {
         run(proxy, ground, WARM_UP).await?;
     }
     for _ in 0..BLOCKS {
@@ -30,7 +34,11 @@ pub(crate) async fn measure(ground: &Ground, report: &mut Report) -> Outcome<()>
             report.add(Measure::Call, proxy.kind, per_call);
             report.add(Measure::CallsPerSecond, proxy.kind, per_second);
         }
+        if let Some(proxy) = &ruled {
+            report.add(Measure::RuledCall, proxy.kind, run(proxy, ground, CALLS).await?.0);
+        }
     }
+    report.compare(Measure::RuledCall, Measure::Call);
     let memory =
         |proxy: &Proxy| Outcome::Ok((proxy.kind, f64::from(proxy.tree.memory()?) / 1024.0));
     for row in proxies.iter().map(memory) {

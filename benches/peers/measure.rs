@@ -5,6 +5,8 @@
 pub(crate) enum Measure {
     /// Processor time of a call.
     Call,
+    /// The same where rules for tools judge the call and sift its answer.
+    RuledCall,
     CallsPerSecond,
     MemoryAfterCalls,
     Handshake,
@@ -35,6 +37,7 @@ impl Measure {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Call => "processor time of a call, µs",
+            Self::RuledCall => "the same with rules for tools, µs",
             Self::CallsPerSecond => "calls a second, clients on the same cores",
             Self::MemoryAfterCalls => "memory after the calls, MiB",
             Self::Handshake => "processor time of a handshake, X25519, µs",
@@ -62,7 +65,8 @@ impl Measure {
             Self::EventDelay | Self::LateEventDelay => (Some(1.0), None),
             Self::IdleStream => (None, Some(0.80)),
             Self::Handshake => (Some(0.80), None),
-            Self::CallsPerSecond
+            Self::RuledCall
+            | Self::CallsPerSecond
             | Self::MemoryAfterCalls
             | Self::PostQuantumHandshake
             | Self::Upload

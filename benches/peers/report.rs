@@ -36,6 +36,15 @@ impl Report {
         self.notes.push(what.to_owned());
     }
 
+    /// How one of our own rows compares with another, of the same run.
+    pub(crate) fn compare(&mut self, what: Measure, with: Measure) {
+        let median =
+            |of: Measure| self.rows.iter().find(|row| row.what == of)?.median(Kind::Portcullis);
+        if let (Some(this), Some(that)) = (median(what), median(with)) {
+            self.say(&format!("{}: {:.2} of {}", what.name(), this / that, with.name()));
+        }
+    }
+
     /// The medians, the ratios to the peers, and what those are to be.
     pub(crate) fn print(&self, versions: &str, took: Duration) {
         println!("{versions}; {} s\n", took.as_secs());

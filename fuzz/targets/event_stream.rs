@@ -113,7 +113,7 @@ fn mapped(event: &[u8]) {
 }
 
 /// The events that a client dispatches: their types and data.
-fn dispatched(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn dispatched(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut all = blocks(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text));
     // What no empty line ended is never dispatched.
     all.pop();

@@ -11,17 +11,18 @@ mod h1_head;
 mod json_rpc;
 mod path;
 mod redactor;
+mod sieve;
 
 pub(crate) use self::{
     chunked_body::chunked_body, config::config, credential::credential, event_stream::event_stream,
-    h1_head::h1_head, json_rpc::json_rpc, path::path, redactor::redactor,
+    h1_head::h1_head, json_rpc::json_rpc, path::path, redactor::redactor, sieve::sieve,
 };
 
 /// What a target does with any bytes: it panics where something doesn't hold.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target and its function.
-pub(crate) const ALL: [(&str, Target); 8] = [
+pub(crate) const ALL: [(&str, Target); 9] = [
     ("h1_head", h1_head),
     ("chunked_body", chunked_body),
     ("path", path),
@@ -30,6 +31,7 @@ pub(crate) const ALL: [(&str, Target); 8] = [
     ("redactor", redactor),
     ("config", config),
     ("json_rpc", json_rpc),
+    ("sieve", sieve),
 ];
 
 /// Ways in which the bytes may arrive: one by one, and in uneven pieces.

@@ -107,9 +107,13 @@ fn says_anything(event: &[u8]) -> bool {
     event.split(ends_line).map(unmarked).any(says)
 }
 
-/// The value of a field line, if it is of that field (WHATWG HTML 9.2.6).
+/// The value of a field line, if it is of that field (WHATWG HTML 9.2.6); empty where there is no colon.
 pub(super) fn field<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
-    let value = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
+    let rest = line.strip_prefix(name.as_bytes())?;
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    let value = rest.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 

@@ -190,6 +190,7 @@ mod tests {
             ("event: message\n", "id: 7\n"),
             (": c\nevent:message\n", "retry: 5\n"),
             ("event: other\nevent:\n", ""),
+            ("event: other\nevent\n", ""),
         ] {
             let of = |data: &str| format!("{before}data: {data}\n{behind}\n");
             assert_eq!(sifted(&of(both)), Ok(Some(of(one))));

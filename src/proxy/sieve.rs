@@ -166,8 +166,10 @@ mod tests {
         })
     }
 
+    type Kind = (&'static str, &'static str, &'static str, fn(&str) -> Value);
+
     /// Each kind of list: where it stands, what names an element, and the call of one.
-    fn kinds() -> [(&'static str, &'static str, &'static str, fn(&str) -> Value); 4] {
+    fn kinds() -> [Kind; 4] {
         [
             ("tools", "name", "tools/call", |name| json!({"name": name})),
             ("prompts", "name", "prompts/get", |name| json!({"name": name})),

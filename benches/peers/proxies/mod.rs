@@ -124,6 +124,8 @@ pub(crate) enum Serving {
     Mcp,
     /// Files beside it.
     Files,
+    /// MCP where rules say which tools may be called.
+    Ruled,
 }
 
 /// Where a proxy stands: what it has to be told beside its work.

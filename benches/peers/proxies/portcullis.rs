@@ -16,8 +16,12 @@ pub(super) fn config(site: &Site<'_>) -> String {
     let Site { address, server, trust, serving, .. } = site;
     let (cert, key) = (trust.certificate.display(), trust.key.display());
     let files = match serving {
-        Serving::Mcp => String::new(),
+        Serving::Mcp | Serving::Ruled => String::new(),
         Serving::Files => files(*server),
+    };
+    let rules = match serving {
+        Serving::Ruled => RULES,
+        Serving::Mcp | Serving::Files => "",
     };
     format!(
         r#"
@@ -53,10 +57,14 @@ name = "bench"
 key_sha256 = "{KEY_SHA256}"
 allow = ["127.0.0.0/8"]
 rate = "1000000/s"
+{rules}
 {files}
 "#
     )
 }
+
+/// As a team would write them; the call is of one of the last.
+const RULES: &str = r#"tools = { allow = ["groupList", "posts*", "integration*"], deny = ["triggerTool", "ask_postiz"] }"#;
 
 /// An upstream of their own: they keep the whole path.
 fn files(server: SocketAddr) -> String {
