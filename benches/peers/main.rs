@@ -1,8 +1,8 @@
 //! Portcullis beside nginx, HAProxy and Envoy, doing the same work on one machine in one run: TLS, access
 //! log, a limit per key, an address list, the prefix taken off the path, nothing buffered.
 //!
-//! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle`, `events` and
-//! `transfer` choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
+//! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle`, `events`,
+//! `transfer` and `reading` choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
 //! nothing beyond the machine and the run; ratios do.
 //! Every number is the median of blocks that are interleaved, so that a slow minute hits all alike.
 //! Processor time is that of the proxy's processes, from `/proc/PID/stat`. Answers are checked, and
@@ -15,6 +15,7 @@ mod handshakes;
 mod measure;
 mod process;
 mod proxies;
+mod reading;
 mod report;
 mod server;
 mod streams;
@@ -34,15 +35,17 @@ enum Part {
     Idle,
     Events,
     Transfer,
+    Reading,
 }
 
 impl Part {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("calls", Self::Calls),
         ("handshakes", Self::Handshakes),
         ("idle", Self::Idle),
         ("events", Self::Events),
         ("transfer", Self::Transfer),
+        ("reading", Self::Reading),
     ];
 }
 
@@ -80,6 +83,7 @@ fn main() -> Outcome<()> {
                 Part::Idle => streams::measure_memory(&ground, &mut report).await?,
                 Part::Events => streams::measure_events(&ground, &mut report).await?,
                 Part::Transfer => transfer::measure(&ground, &mut report).await?,
+                Part::Reading => reading::measure(&mut report)?,
             }
         }
         Outcome::Ok(())
