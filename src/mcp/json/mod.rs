@@ -9,6 +9,7 @@ mod text;
 
 use std::{borrow::Cow, ops::Range};
 
+use text::Raw;
 pub(crate) use text::fold;
 
 /// What is too much, and what has to be unlike.
@@ -64,8 +65,9 @@ pub(crate) struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    pub(crate) const fn new(source: &'a str, bounds: Bounds) -> Self {
-        Self { source, at: 0, depth: 0, bounds, names: Vec::new() }
+    pub(crate) fn new(source: &'a str, bounds: Bounds) -> Self {
+        // As many as most calls have at once.
+        Self { source, at: 0, depth: 0, bounds, names: Vec::with_capacity(16) }
     }
 
     /// What comes next.
@@ -203,13 +205,11 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// A text as it stands between its quotes.
-    fn raw_text(&mut self) -> Result<&'a str, Fault> {
+    fn raw_text(&mut self) -> Result<Raw<'a>, Fault> {
         self.expect(b'"')?;
-        let start = self.at;
-        let length = text::length(self.rest()).ok_or(Fault::NotJson)?;
-        self.at += length + 1;
-        Ok(self.at(start..start + length))
+        let raw = text::raw(self.rest()).ok_or(Fault::NotJson)?;
+        self.at += raw.text.len() + 1;
+        Ok(raw)
     }
 
     /// `-0.1e+2` (RFC 8259 6).
@@ -239,7 +239,7 @@ impl<'a> Json<'a> {
 
     fn word(&mut self) -> Result<(), Fault> {
         let rest = self.rest();
-        let word = [&b"true"[..], b"false", b"null"].into_iter().find(|w| rest.starts_with(w));
+        let word = ["true", "false", "null"].into_iter().find(|w| rest.starts_with(w));
         self.at += word.ok_or(Fault::NotJson)?.len();
         Ok(())
     }
@@ -263,8 +263,8 @@ impl<'a> Json<'a> {
         self.source.as_bytes().get(self.at).copied()
     }
 
-    fn rest(&self) -> &'a [u8] {
-        self.source.as_bytes().get(self.at..).unwrap_or_default()
+    fn rest(&self) -> &'a str {
+        self.source.get(self.at..).unwrap_or_default()
     }
 }
 

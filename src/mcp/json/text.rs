@@ -2,16 +2,27 @@ use std::{borrow::Cow, str::Chars};
 
 use super::Fault;
 
-/// How long a text is up to its closing quote; `None` where it has none, or holds what no text may
-/// (RFC 8259 7).
-pub(super) fn length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+/// A text as it stands between its quotes.
+#[derive(Clone, Copy)]
+pub(super) struct Raw<'a> {
+    pub(super) text: &'a str,
+    escaped: bool,
+}
+
+/// The text that begins here, up to its closing quote; `None` where it has none, or holds what no text
+/// may (RFC 8259 7).
+pub(super) fn raw(rest: &str) -> Option<Raw<'_>> {
+    let bytes = rest.as_bytes();
+    let (mut at, mut escaped) = (0, false);
     loop {
         let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
         at += bytes.get(at..)?.iter().position(special)?;
         match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += escape_length(bytes.get(at..)?)?,
+            b'"' => return Some(Raw { text: rest.get(..at)?, escaped }),
+            b'\\' => {
+                at += escape_length(bytes.get(at..)?)?;
+                escaped = true;
+            }
             _ => return None,
         }
     }
@@ -28,23 +39,19 @@ fn escape_length(escape: &[u8]) -> Option<usize> {
 /// A text with its escapes resolved. Half a surrogate pair stands for no character, and every reader
 /// puts another one in its place: in what is looked at it is refused. In what is only passed on it is
 /// nothing unusual: JavaScript writes it for a text that was cut in the middle of an emoji.
-pub(super) fn resolved(raw: &str) -> Result<Cow<'_, str>, Fault> {
-    let Some((plain, escaped)) = raw.split_once('\\') else { return Ok(Cow::Borrowed(raw)) };
-    let mut out = String::with_capacity(raw.len());
-    out.push_str(plain);
-    // The first backslash was split off.
-    let mut pending = true;
-    let mut chars = escaped.chars();
-    loop {
-        if pending {
-            out.push(escape(&mut chars).ok_or(Fault::Doubtful)?);
-        }
-        let Some(next) = chars.next() else { return Ok(Cow::Owned(out)) };
-        pending = next == '\\';
-        if !pending {
-            out.push(next);
-        }
+pub(super) fn resolved(Raw { text, escaped }: Raw<'_>) -> Result<Cow<'_, str>, Fault> {
+    if !escaped {
+        return Ok(Cow::Borrowed(text));
     }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(next) = chars.next() {
+        out.push(match next {
+            '\\' => escape(&mut chars).ok_or(Fault::Doubtful)?,
+            plain => plain,
+        });
+    }
+    Ok(Cow::Owned(out))
 }
 
 fn escape(chars: &mut Chars<'_>) -> Option<char> {

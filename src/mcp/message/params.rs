@@ -59,6 +59,9 @@ impl<'a> Params<'a> {
         match name {
             "name" => self.name = json.text_or_skip()?,
             "uri" => self.uri = json.text_or_skip()?,
+            "arguments" => {
+                json.skip()?;
+            }
             "taskId" => self.task = json.text_or_skip()?,
             "ref" => json.object_or_skip(|json, name| {
                 let reference = &mut self.reference;
