@@ -4,11 +4,13 @@ use super::Stage;
 
 /// The text that is printed once the gateway serves: what to paste into another terminal.
 ///
-/// It shows the consumer's key, which is made for this one run and opens nothing else.
+/// It shows the consumers' keys, which are made for this one run and open nothing else.
 pub fn script(stage: &Stage, gateway: SocketAddr, admin: SocketAddr) -> String {
     let key = stage.consumer_key.expose();
     let ca = stage.authority_path.display();
-    let url = format!("https://localhost:{}/api/mcp/{key}", gateway.port());
+    let endpoint = format!("https://localhost:{}/api/mcp", gateway.port());
+    let url = format!("{endpoint}/{key}");
+    let agent = stage.agent_key.expose();
     format!(
         r#"
 Portcullis serves {url}
@@ -25,6 +27,10 @@ curl -sSN --cacert '{ca}' -H 'Content-Type: application/json' -H 'Accept: applic
 3. Call 14 times at once. The key may call 10 times at once and 30 times a minute; then it reads why not.
 
 for i in $(seq 14); do curl -sS --cacert '{ca}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '{{"jsonrpc":"2.0","id":'$i',"method":"ping"}}' -w '\n' '{url}'; done
+
+4. List the tools with the key of an agent that may use one of them, and let it call another.
+
+for call in '{LIST}' '{CALL}'; do curl -sS --cacert '{ca}' -H 'Authorization: Bearer {agent}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d "$call" -w '\n' '{endpoint}'; done
 
 What was counted:
 
@@ -53,6 +59,8 @@ The lines below are the gateway's log: a key is never in it. Ctrl-C ends the dem
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"countdown","arguments":{"from":10},"_meta":{"progressToken":"demo"}}}"#;
 
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -73,7 +81,7 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("curl") || line.starts_with("for"))
             .collect();
-        assert_eq!(commands.len(), 4);
+        assert_eq!(commands.len(), 5);
         for command in commands {
             let status = Command::new("bash").args(["-n", "-c", command]).status().unwrap();
             assert!(status.success(), "{command}");

@@ -27,8 +27,10 @@ pub struct Stage {
     pub authority_path: PathBuf,
     /// The key of the upstream, in Postiz's form. A client never sees it.
     pub key: Secret,
-    /// The key of the one consumer, `claude-desktop`.
+    /// The key of the consumer `claude-desktop`.
     pub consumer_key: Secret,
+    /// The key of the consumer `agent`, whose rules let it use one tool.
+    pub agent_key: Secret,
 }
 
 impl Stage {
@@ -46,6 +48,7 @@ impl Stage {
             authority_path: dir.path().join("ca.pem"),
             key: Secret::new(random_hex::<32>()?),
             consumer_key: Secret::new(format!("demo-{}", random_hex::<20>()?)),
+            agent_key: Secret::new(format!("demo-{}", random_hex::<20>()?)),
             dir,
         };
         let certificates = certificate::make()?;
@@ -79,7 +82,8 @@ impl Stage {
 
     /// Paths are relative: they count from the configuration file's directory.
     fn configuration(&self, public: SocketAddr, upstream: SocketAddr) -> String {
-        let digest = hex::encode(self.consumer_key.digest().as_bytes());
+        let [digest, agent] =
+            [&self.consumer_key, &self.agent_key].map(|key| hex::encode(key.digest().as_bytes()));
         format!(
             r#"# The demonstration's configuration. It is made anew at each start.
 
@@ -109,6 +113,12 @@ name         = "claude-desktop"
 key_sha256   = "{digest}"
 upstream_key = "file:upstream.key"
 routes       = ["mcp"]
+
+[[consumers]]
+name         = "agent"
+key_sha256   = "{agent}"
+upstream_key = "file:upstream.key"
+tools        = {{ allow = ["integrationList"] }}
 
 [log]
 format = "text"
@@ -167,6 +177,7 @@ mod tests {
         assert!(toml::de::DeTable::parse(&text).is_ok(), "{text}");
         assert!(!text.contains(stage.key.expose()));
         assert!(!text.contains(stage.consumer_key.expose()));
+        assert!(!text.contains(stage.agent_key.expose()));
         assert_eq!(fs::read_to_string(stage.dir().join("upstream.key")).unwrap().len(), 64);
     }
 
