@@ -34,7 +34,7 @@ fn through(parts: &[&[u8]]) -> Result<Vec<u8>, Unreadable> {
             Piece::Between(bytes) => out.extend_from_slice(&bytes),
             Piece::Event(event) => {
                 let sifted = sift_event(&event, |_, name| keeps(name))?;
-                out.extend_from_slice(&sifted.unwrap_or(event));
+                out.extend_from_slice(sifted.as_deref().unwrap_or(&event));
             }
         }
         Ok::<(), Unreadable>(())

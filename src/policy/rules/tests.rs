@@ -98,6 +98,18 @@ fn a_uri_that_a_server_could_take_for_another_is_not_judged() {
         "https://a.example:443/",
         "http://a:/",
         "http://a:080/",
+        "docs://@a/secret",
+        "docs://:@a/secret",
+        "docs://u@a/x",
+        "docs://a:/secret",
+        "docs://a:080/x",
+        "docs://a:+80/x",
+        "docs://a:99999/x",
+        "docs://[0:0::1]/x",
+        "https://1.2.3.4./x",
+        "http://0x7f./x",
+        "https://a.example./x",
+        "https://a.example/x?q='",
         "https://u@a.example/",
         "http://127.1/",
         "http://0x7f.0.0.0x1/",
@@ -114,6 +126,10 @@ fn a_uri_that_a_server_could_take_for_another_is_not_judged() {
     let book = Rulebook::of(Some(&rules), None).unwrap();
     assert!(book.resource("docs://a/b") && !book.resource("docs://a/../b"));
     assert!(book.template("docs://a/{id}") && !book.template("docs://b/{id}"));
+    // A respelling is no way past a deny list either.
+    let rules = Rules { resources: names(None, &["docs://a/secret*"]), ..Rules::default() };
+    let book = Rulebook::of(Some(&rules), None).unwrap();
+    assert!(book.resource("docs://a/x") && !book.resource("docs://@a/secret"));
     let free = Rules::default();
     assert!(Rulebook::of(Some(&free), None).unwrap().resource("anything at all"));
 }

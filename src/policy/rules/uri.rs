@@ -47,33 +47,41 @@ fn hierarchy_is_canonical(scheme: &str, rest: &str) -> bool {
     };
     let end = behind.find(['/', '?', '#']).unwrap_or(behind.len());
     let (authority, path) = behind.split_at_checked(end).unwrap_or((behind, ""));
-    let sound = match special {
-        // `https://h` is `https://h/`, and of `file:///x` the host is empty.
-        Some((_, port)) => path.starts_with('/') && host_is_canonical(authority, *port, scheme),
-        None => true,
-    };
-    sound && has_no_dots(path)
-}
-
-/// No user, no other spelling of a host, no port that goes without saying.
-fn host_is_canonical(authority: &str, default_port: Option<&str>, scheme: &str) -> bool {
-    let (host, port) = match authority.rsplit_once(':') {
+    let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let port_is_plain = port.is_none_or(|port| {
-        let digits = port.bytes().all(|b| b.is_ascii_digit());
-        digits && !port.is_empty() && !port.starts_with('0') && Some(port) != default_port
-    });
+    // Of a scheme that it doesn't know, a parser keeps the host as it is and takes a user, a port
+    // and an address in brackets apart all the same.
+    let authority_is_plain = !authority.contains(['@', '[', ']']) && port.is_none_or(is_plain_port);
+    let sound = match special {
+        // `https://h` is `https://h/`, and of `file:///x` the host is empty.
+        Some((_, default_port)) => {
+            path.starts_with('/')
+                && !path.contains('\'')
+                && port.is_none_or(|port| Some(port) != *default_port)
+                && host_is_canonical(scheme, host, port)
+        }
+        None => true,
+    };
+    authority_is_plain && sound && has_no_dots(path)
+}
+
+fn is_plain_port(port: &str) -> bool {
+    !port.starts_with('0') && port.parse::<u16>().is_ok() && !port.starts_with('+')
+}
+
+/// No other spelling of a host.
+fn host_is_canonical(scheme: &str, host: &str, port: Option<&str>) -> bool {
     let letters = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
     let last = host.rsplit('.').next().unwrap_or_default();
-    // `127.1` and `0x7f.1` are addresses too, in another spelling.
+    // `127.1` and `0x7f.1` are addresses too, in another spelling; with a dot behind them as well.
     let numeric = last.starts_with(|c: char| c.is_ascii_digit());
     let is_address = || host.parse::<std::net::Ipv4Addr>().is_ok();
     match (scheme, host) {
         ("file", "") => port.is_none(),
         ("file", _) | (_, "") => false,
-        _ => port_is_plain && host.bytes().all(letters) && (!numeric || is_address()),
+        _ => !last.is_empty() && host.bytes().all(letters) && (!numeric || is_address()),
     }
 }
 
