@@ -1,10 +1,5 @@
 //! A resource is judged by its URI as it stands, and a server looks it up by what its URL parser makes
 //! of it. So every URI that is judged has to be spelled as Node's parser spells it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test: what can't be run is a failure"
-)]
 
 use std::{
     io::Write,

@@ -58,10 +58,10 @@ fn print(name: &Name, key: &Secret, decorated: bool, out: &mut impl Write) -> io
             out,
             "\nTo replace the key of a consumer that exists, give it this key_sha256 and:"
         )?;
-        writeln!(
-            out,
-            "previous = {{ key_sha256 = \"the one that it had\", expires = 2026-12-31 }}"
-        )?;
+        // A month to tell everyone who has the old one.
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let end = today.saturating_add(jiff::Span::new().days(30));
+        writeln!(out, "previous = {{ key_sha256 = \"the one that it had\", expires = {end} }}")?;
     }
     out.flush()
 }

@@ -121,7 +121,7 @@ fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, S
 /// The key that the consumer had before. It has to have an end: a key that is being replaced and
 /// stays valid isn't replaced.
 fn previous(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Previous, Span)> {
-    let example = "write: previous = { key_sha256 = \"...\", expires = 2026-12-31 }";
+    let example = "write: previous = { key_sha256 = \"...\", expires = 2037-12-31 }";
     let message = "`previous` needs `key_sha256` and `expires`";
     if !item.value.is_table() {
         // It may be the key itself, pasted by mistake.

@@ -36,6 +36,7 @@ const KNOWN: &[&str] = &[
     "notifications/initialized",
     "notifications/progress",
     "notifications/roots/list_changed",
+    "notifications/tasks/status",
     "ping",
     "prompts/list",
     "resources/list",

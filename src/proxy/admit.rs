@@ -135,14 +135,18 @@ pub(super) async fn admit(
     let principal = gates::identify(&credential, snapshot, (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
+    gates::nothing_passes_for_a_key(&credential, &entered.lead)?;
     gates::consumer_address(&principal, entered.source.client)?;
-    gates::stream_says_something(head.method, state, route)?;
-    // Another's session is unknown, like one that never was; so it is asked who is calling first.
-    let session = session::open(&state.seal, &head.fields, &entered.lead, &credential.digest)?;
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);
     let asks = (&principal, &**route, &holder);
     let knocked = quota::knock(state, snapshot, asks, entered.source.client);
+    // Behind the knock: what they answer is for who may ask. Another's session is unknown, like one
+    // that never was.
+    let silent = gates::stream_says_something(head.method, state, route);
+    silent.map_err(|denial| quota::first_of(&knocked, denial))?;
+    let session = session::open(&state.seal, &head.fields, &entered.lead, &credential.digest);
+    let session = session.map_err(|denial| quota::first_of(&knocked, denial))?;
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.

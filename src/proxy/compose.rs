@@ -123,8 +123,8 @@ fn template<'s>(lead: &McpLead<'s, '_>, with_key: bool) -> &'s Template {
     if with_key && !used.has_key() { with_place().unwrap_or(used) } else { used }
 }
 
-/// What follows the template. Behind a path without its key, Postiz would read `x` of `/mcp/x` as the
-/// key, past the one that was judged.
+/// What follows the template. Where the key was taken out of a Postiz's path that is the `sse` of an
+/// old URL, which it would read as a key; anything else was refused.
 fn rest<'r, 'a>(lead: &'r McpLead<'_, 'a>) -> &'r [Segment<'a>] {
     let route = lead.route;
     let taken = route.upstream_auth == UpstreamAuth::Bearer && route.upstream.dialect.is_some();

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     policy::{Principal, Standing},
     snapshot::{
-        Access, Dialect, Lead, McpRoute, Route, Routes, Snapshot, UnknownKeys, UpstreamAuth,
-        WebRoute,
+        Access, Dialect, Lead, McpLead, McpRoute, Route, Routes, Snapshot, UnknownKeys,
+        UpstreamAuth, WebRoute,
     },
     types::{
         Credential, CredentialForm, Denial, Malformation, Method, Name, WebPath, is_key_segment,
@@ -228,6 +228,25 @@ pub(super) fn key_fits_path(
     let own = principal.consumer().is_none_or(|consumer| consumer.upstream_key.is_none());
     let misfit = moves && own && !is_key_segment(credential.key.expose());
     if misfit { Err(Denial::CredentialAmbiguous) } else { Ok(()) }
+}
+
+/// Behind a path without its key, Postiz reads `x` of `/mcp/x` as the key, past the one that was
+/// judged. By its `dialect` a server is known to be one. The old `/mcp/KEY/sse` stays an endpoint.
+pub(super) fn nothing_passes_for_a_key(
+    credential: &Credential,
+    lead: &McpLead<'_, '_>,
+) -> Result<(), Denial> {
+    let route = lead.route;
+    let keyless = route.upstream_auth.form(credential.form) != CredentialForm::Path;
+    let bare = match &*lead.rest {
+        [] => true,
+        [only] => only.raw().eq_ignore_ascii_case("sse") && credential.form == CredentialForm::Path,
+        _ => false,
+    };
+    if keyless && route.upstream.dialect.is_some() && !bare {
+        return Err(Denial::NoRoute);
+    }
+    Ok(())
 }
 
 /// A stream that a client opens at a stateless server is held for hours and never says anything. By a

@@ -68,11 +68,16 @@ pub(super) fn body_bounds(
     }
 }
 
-/// Why a body wasn't read whole: who was refused at the door isn't told another reason.
+/// Who was refused at the door isn't told another reason.
+pub(super) fn first_of(knocked: &Result<Payer, Denial>, denial: Denial) -> Denial {
+    knocked.err().unwrap_or(denial)
+}
+
+/// The same for a body that wasn't read whole.
 pub(super) fn rather(knocked: &Result<Payer, Denial>, stopped: Stopped) -> Stopped {
-    match (knocked, stopped) {
-        (Err(denial), Stopped::Denied(_)) => Stopped::Denied(*denial),
-        (_, stopped) => stopped,
+    match stopped {
+        Stopped::Denied(denial) => Stopped::Denied(first_of(knocked, denial)),
+        Stopped::Gone => Stopped::Gone,
     }
 }
 

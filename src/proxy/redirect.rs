@@ -13,12 +13,10 @@ pub(super) fn to_tls(place: &Place<'_>, head: &RequestHead, port: u16) -> Result
     let routes = &place.snapshot.routes;
     // In whatever spelling: the redirect repeats the path.
     let path = WebPath::read(head.target()).map_err(Denial::Malformed)?;
-    if routes.touch_mcp(&path) {
+    if routes.touch_mcp(&path) || routes.touch_oauth(&path) {
         return Err(Denial::Insecure);
     }
     match routes.find(head.host.name(), head.target()) {
-        // A code or a token is burnt as a key is.
-        Ok(lead) if lead.route().oauth.is_some() => Err(Denial::Insecure),
         Ok(_) | Err(Denial::NoRoute) => Ok(Answer::moved(&location(head, port))),
         Err(denial) => Err(denial),
     }

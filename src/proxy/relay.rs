@@ -194,8 +194,9 @@ fn write_head(
     let fields = &sent.answer.head.fields;
     let injected = sent.admission.injected_key();
     let reflects = |value: &[u8]| injected.is_some_and(|key| leak::shows(value, key));
+    // The upstream's own would name an address that it alone knows, and make clients ask for OAuth.
     let refuses = sent.answer.head.status == StatusCode::UNAUTHORIZED;
-    let challenge = known.challenge.as_ref().filter(|_| refuses);
+    let challenge = refuses.then(|| respond::challenge(known));
     let is_ours = |name: &[u8]| challenge.is_some() && name == b"www-authenticate";
     for (name, value) in fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
         if !reflects(value) && !is_ours(name) {

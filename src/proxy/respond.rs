@@ -53,8 +53,7 @@ impl Answer {
         match denial {
             Denial::Method => fields.push(("allow", methods.to_owned())),
             Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
-                let challenge = known.challenge.as_deref().unwrap_or(CHALLENGE);
-                fields.push(("www-authenticate", challenge.to_owned()));
+                fields.push(("www-authenticate", challenge(known).to_owned()));
             }
             _ => {}
         }
@@ -64,6 +63,11 @@ impl Answer {
 
 /// Without `resource_metadata`: a client that finds it would ask for OAuth.
 const CHALLENGE: &str = "Bearer realm=\"portcullis\"";
+
+/// The challenge of a 401, whoever refuses (RFC 9110 15.5.2).
+pub(super) fn challenge(known: &Known) -> &str {
+    known.challenge.as_deref().unwrap_or(CHALLENGE)
+}
 
 /// The methods of an `mcp` route.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";

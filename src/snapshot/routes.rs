@@ -206,6 +206,13 @@ impl Routes {
         self.entries.iter().any(|entry| !entry.route.is_web() && path.touches(&entry.template))
     }
 
+    /// Whether a path is one of an OAuth that passes, of any host, in any spelling: a code or a token
+    /// is burnt as a key is.
+    pub fn touch_oauth(&self, path: &WebPath<'_>) -> bool {
+        let of_oauth = |entry: &&Entry| entry.route.oauth.is_some();
+        self.entries.iter().filter(of_oauth).any(|entry| path.touches(&entry.template))
+    }
+
     /// Whether a text in lower case names, somewhere in it, what stands before the key of an `mcp`
     /// path.
     pub fn name_mcp(&self, text: &[u8]) -> bool {

@@ -153,6 +153,8 @@ async fn a_401_of_the_upstream_leads_to_the_metadata_under_our_origin_and_there_
     for (target, expected) in [
         ("/mcp-oauth", challenge_of("mcp-oauth")),
         ("/api/mcp-oauth-claude", challenge_of("mcp-oauth-claude")),
+        // Anywhere else a client that finds metadata would ask for OAuth.
+        ("/api/mcp", "Bearer realm=\"portcullis\"".to_owned()),
     ] {
         let mut client = gateway.client().await;
         client.send(&Call::post(target, &tool_call(1)).bearer(&Key::new())).await;

@@ -67,11 +67,13 @@ async fn before_a_postiz_nothing_is_left_behind_a_path_without_its_key_that_coul
             upstream.next().await.respond(404, &[], "").await;
         }
         let (key, other) = (Key::new(), Key::new());
-        for call in [
-            post(&format!("/api/mcp/{}/{}?a=1", key.text(), "x")),
-            post(&format!("/api/mcp/{}/sse?a=1", key.text())),
+        let old_url = post(&format!("/api/mcp/{}/sse?a=1", key.text()));
+        is_bearer(&gateway.pass(&mut upstream, &old_url).await, &key, "/mcp?a=1");
+        for passes_for_a_key in [
+            post(&format!("/api/mcp/{}/x", key.text())),
+            post(&format!("/api/mcp/{}/sse/x", key.text())),
         ] {
-            is_bearer(&gateway.pass(&mut upstream, &call).await, &key, "/mcp?a=1");
+            gateway.ask(&passes_for_a_key).await.refused(404, "no_route");
         }
         // A key is no plain segment, as some are.
         let two = post(&format!("/api/mcp/{}/{}", key.text(), other.text()));
@@ -197,4 +199,18 @@ async fn an_endpoint_for_a_client_that_keeps_its_key_out_of_paths_has_none() {
         assert_eq!(endpoint, None);
         from_upstream.is_abandoned().await;
     }
+}
+
+#[tokio::test]
+async fn where_only_the_head_has_a_key_no_path_passes_for_one_before_a_postiz() {
+    let mut upstream = Upstream::start().await;
+    let route = "[[routes]]\nname = \"mcp\"\nupstream = \"postiz\"\npaths = [\"/api/mcp\"]\n\
+                 unknown_keys = \"forward\"\n";
+    let gateway = Setup::new(&upstream).upstream("dialect = \"session\"").routes(route).start();
+    let key = Key::new();
+    let call = |target: &str| post(target).bearer(&key);
+    for target in ["/api/mcp/another", "/api/mcp/sse"] {
+        gateway.ask(&call(target)).await.refused(404, "no_route");
+    }
+    gateway.pass(&mut upstream, &call("/api/mcp")).await;
 }

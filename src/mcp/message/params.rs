@@ -12,6 +12,9 @@ use crate::{
 /// The member of `_meta` that names the protocol version, from 2026-07-28 on.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// The most resources of one subscription.
+const MAX_SUBSCRIPTIONS: usize = 1024;
+
 /// What `params` holds that could be judged. Which of it counts, the method says, and that may stand
 /// behind.
 #[derive(Default)]
@@ -83,8 +86,7 @@ impl<'a> Params<'a> {
             "notifications" => json.object_or_skip(|json, name| {
                 match name {
                     "resourceSubscriptions" => {
-                        let subscriptions = &mut self.subscriptions;
-                        texts(json, |uri| subscriptions.push(uri))?;
+                        self.subscriptions = texts(json)?;
                     }
                     _ => self.disguised |= skip_other(json, name, &["resourceSubscriptions"])?,
                 }
@@ -130,12 +132,19 @@ fn skip_other(json: &mut Json<'_>, name: &str, judged: &[&str]) -> Result<bool, 
 
 /// The texts of a list. What else stands there is nothing that could be subscribed to, and it isn't
 /// known what a server would take it for.
-fn texts<'a>(json: &mut Json<'a>, mut text: impl FnMut(Cow<'a, str>)) -> Result<(), Fault> {
-    match json.sort()? {
-        Sort::Array => json.array(|json| {
-            text(json.text_or_skip()?.ok_or(Fault::Doubtful)?);
-            Ok(())
-        }),
-        _ => json.skip().map(drop),
+fn texts<'a>(json: &mut Json<'a>) -> Result<Vec<Cow<'a, str>>, Fault> {
+    let mut texts = Vec::new();
+    if json.sort()? != Sort::Array {
+        json.skip()?;
+        return Ok(texts);
     }
+    json.array(|json| {
+        // An empty text in a megabyte of them takes ten times its bytes.
+        if texts.len() == MAX_SUBSCRIPTIONS {
+            return Err(Fault::Doubtful);
+        }
+        texts.push(json.text_or_skip()?.ok_or(Fault::Doubtful)?);
+        Ok(())
+    })?;
+    Ok(texts)
 }

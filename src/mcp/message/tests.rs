@@ -62,6 +62,17 @@ fn what_a_method_asks_for_is_read_wherever_the_method_stands() {
 }
 
 #[test]
+fn a_subscription_is_to_so_many_resources_and_no_more() {
+    let listens = |n: usize| {
+        let uris = vec![r#""""#; n].join(",");
+        let params = format!(r#"{{"notifications":{{"resourceSubscriptions":[{uris}]}}}}"#);
+        let text = message(&format!(r#""id":1,"method":"subscriptions/listen","params":{params}"#));
+        read(text.as_bytes()).map(drop)
+    };
+    assert_eq!((listens(1024), listens(1025)), (Ok(()), Err(Denial::NotRpc)));
+}
+
+#[test]
 fn the_version_in_the_meta_member_is_read() {
     let meta = r#""id":1,"method":"ping","params":{"_meta":{"x":{},"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
     assert_eq!(one(&message(meta)).version, Some(untrusted("2026-07-28")));

@@ -122,6 +122,10 @@ fn a_uri_that_a_server_could_take_for_another_is_not_judged() {
     ] {
         assert!(!uri::is_canonical(other), "{other}");
     }
+}
+
+#[test]
+fn no_spelling_of_a_resource_is_a_way_past_its_rules() {
     let rules = Rules { resources: names(Some(&["docs://a/*"]), &[]), ..Rules::default() };
     let book = Rulebook::of(Some(&rules), None).unwrap();
     assert!(book.resource("docs://a/b") && !book.resource("docs://a/../b"));

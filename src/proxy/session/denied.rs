@@ -11,6 +11,9 @@ use crate::{
 /// The most that is read of a body to know it, in bytes as they come.
 const MOST: usize = 16 * 1024;
 
+/// The same as a length that is said before.
+const MOST_SAID: u64 = 16 * 1024;
+
 /// How long it is waited for. What says so little says it at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -32,7 +35,7 @@ pub(in crate::proxy) async fn is_denied(
 /// The whole of a small body; `None` where it is larger, ends early or says no length: at its end
 /// nobody could tell later whether it was reset.
 async fn small_body(upstream: &mut Connection<Transport>, framing: Framing) -> Option<Vec<u8>> {
-    if !matches!(framing, Framing::Chunked | Framing::Length(1..)) {
+    if !matches!(framing, Framing::Chunked | Framing::Length(1..=MOST_SAID)) {
         return None;
     }
     while upstream.buffer().len() <= MOST {
