@@ -4,6 +4,7 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use portcullis::policy::{Glob, Names, Rulebook, Rules};
@@ -46,7 +47,7 @@ fn uri() -> impl Strategy<Value = String> {
 #[test]
 fn what_is_judged_is_what_a_parser_reads() {
     let all = Names { allow: Some(vec![Glob::parse("*").unwrap()]), deny: Vec::new() };
-    let rules = Rules { resources: all, ..Rules::default() };
+    let rules = Arc::new(Rules { resources: all, ..Rules::default() });
     let book = Rulebook::of(Some(&rules), None).unwrap();
     let mut runner = TestRunner::new_with_rng(
         ProptestConfig { failure_persistence: None, ..ProptestConfig::default() },

@@ -126,8 +126,8 @@ fn way<'k>(route: &Route, key: &'k Secret) -> Way<'k> {
 }
 
 /// The rules that hold for a consumer on a route.
-fn book<'r>(route: &'r Route, consumer: &'r Consumer) -> Option<Rulebook<'r>> {
-    Rulebook::of(route.mcp()?.rules.as_deref(), consumer.rules.as_deref())
+fn book(route: &Route, consumer: &Consumer) -> Option<Rulebook> {
+    Rulebook::of(route.mcp()?.rules.as_ref(), consumer.rules.as_ref())
 }
 
 fn put_key(path: &mut Vec<u8>, key: &Secret) {
@@ -144,7 +144,7 @@ fn tell(
     match listed {
         Ok(names) => {
             let book = book(route, consumer);
-            let seen = names.iter().filter(|name| book.is_none_or(|book| book.tool(name)));
+            let seen = names.iter().filter(|name| book.as_ref().is_none_or(|book| book.tool(name)));
             // A server's names go to a terminal.
             let seen: Vec<_> = seen.map(|name| Untrusted::new(name).to_string()).collect();
             let (count, all) = (seen.len(), names.len());

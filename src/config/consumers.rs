@@ -1,5 +1,7 @@
 //! `[[consumers]]`.
 
+use std::sync::Arc;
+
 use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
@@ -80,7 +82,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         let over = ("this consumer has expired: its key is refused", "or remove the consumer");
         end_of(&item, over, reading)
     });
-    let rules = rules::read(&mut table, reading).map(Box::new);
+    let rules = rules::read(&mut table, reading).map(Arc::new);
     table.finish(&[], reading);
     let consumer = || {
         Some(Consumer {

@@ -22,7 +22,7 @@ pub struct Consumer {
     /// From where it may come.
     pub nets: NetList,
     /// What it may use; `None` means whatever its routes let it.
-    pub rules: Option<Box<Rules>>,
+    pub rules: Option<Arc<Rules>>,
     /// Its own rate, in the place of the route's.
     pub quota: Option<Quota>,
     /// The first second, UTC since 1970, at which it has no valid key any more.

@@ -12,13 +12,13 @@ use super::{
     credential, gates, judge,
     memory::Held,
     oauth,
-    place::{Judged, Known, McpEntered, Place, Source, Stopped, WebEntered},
+    place::{Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
     session::{self, Opened},
 };
 use crate::{
     mcp,
-    policy::{Holder, Lease, Principal},
+    policy::{Holder, Lease, Principal, Rulebook},
     snapshot::{Lead, McpLead, WebLead},
     types::{Credential, Denial, Method, Secret},
     wire::{Client, RequestHead, Upgrade},
@@ -38,6 +38,8 @@ pub(super) struct Admission {
     pub(super) principal: Principal,
     /// The sessions that the request names.
     pub(super) session: Opened,
+    /// The rules that the call was judged by, and what is listed for it is.
+    pub(super) book: Option<Rulebook>,
     /// The body, whole; empty where the method has none, and once it has been sent.
     pub(super) body: Held<Bytes>,
     /// The slot of the stream that will open, where one will.
@@ -170,16 +172,12 @@ pub(super) async fn admit(
         (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
     };
     charged?;
-    if let Some(call) = &mut known.call {
+    let book = judge::rulebook(rules, principal.consumer());
+    if let Some(call) = &known.call {
         judge::head_agrees(head, call)?;
-        let book = judge::rulebook(rules, principal.consumer().map(|consumer| &**consumer));
-        judge::calls(book, head, call).map_err(|Judged { element, denial }| {
-            known.refused = Some(element);
-            denial
-        })?;
-        call.settle();
+        judge::calls(book.as_ref(), head, call)?;
     }
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, (&route.name, rules.max_streams), holder, opens)?;
-    Ok(Admission { permit: Permit(()), credential, principal, session, body, lease })
+    Ok(Admission { permit: Permit(()), credential, principal, session, book, body, lease })
 }

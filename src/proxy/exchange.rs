@@ -1,12 +1,13 @@
 use super::{
     admit, forward,
-    place::{End, Entered, Known, McpEntered, Place, Stopped},
+    place::{End, Entered, Judged, Known, McpEntered, Place, Stopped},
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
     web,
 };
 use crate::{
+    mcp::Body,
     snapshot::Lead,
     types::{Denial, Method},
     wire::{Client, Framing, RequestHead},
@@ -18,6 +19,10 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
     let end = match answer(place, client, head, &mut known).await {
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
+            respond::refuse(place, client, &mut known, (head, denial)).await
+        }
+        Err(Stopped::Judged(Judged { element, denial })) => {
+            known.refused = Some(element);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Gone) => End::gone(),
@@ -71,6 +76,8 @@ async fn mcp(
     }
     let mut admission = admit::admit(place, head, entered, client, known).await?;
     known.upstream = Some(entered.lead.route.upstream.name.clone());
+    // What was there to be judged is in nobody's account of memory, and the exchange may take hours.
+    known.call.iter_mut().for_each(Body::settle);
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;
     sent.answer.settle();

@@ -1,5 +1,7 @@
 //! What a call says, judged: its head against its body, and what it asks for against the rules.
 
+use std::sync::Arc;
+
 use super::place::Judged;
 use crate::{
     mcp::{Body, Heads, Kind, Line, Message, Method, Subject},
@@ -38,16 +40,13 @@ pub(super) fn head_agrees(head: &RequestHead, call: &Body) -> Result<(), Denial>
 }
 
 /// The rules of the route and of the consumer; `None` where neither has any.
-pub(super) fn rulebook<'r>(
-    rules: &'r McpRoute,
-    consumer: Option<&'r Consumer>,
-) -> Option<Rulebook<'r>> {
-    Rulebook::of(rules.rules.as_deref(), consumer.and_then(|consumer| consumer.rules.as_deref()))
+pub(super) fn rulebook(route: &McpRoute, consumer: Option<&Arc<Consumer>>) -> Option<Rulebook> {
+    Rulebook::of(route.rules.as_ref(), consumer.and_then(|consumer| consumer.rules.as_ref()))
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.
 pub(super) fn calls(
-    book: Option<Rulebook<'_>>,
+    book: Option<&Rulebook>,
     head: &RequestHead,
     call: &Body,
 ) -> Result<(), Judged> {
@@ -62,7 +61,7 @@ pub(super) fn calls(
 
 /// One message asks for what the rules let it have. `mirrors`: it is of a version that mirrors it in
 /// the head.
-pub(super) fn message(book: Rulebook<'_>, message: &Message, mirrors: bool) -> Result<(), Denial> {
+pub(super) fn message(book: &Rulebook, message: &Message, mirrors: bool) -> Result<(), Denial> {
     // An answer gives, and asks for nothing.
     if message.kind == Kind::Response {
         return Ok(());

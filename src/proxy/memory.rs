@@ -59,6 +59,18 @@ impl Share<'_> {
         Ok(())
     }
 
+    /// Takes what is missing to `size` bytes, or gives back what is over.
+    pub(super) fn resize(&mut self, size: usize) -> Result<(), Denial> {
+        if size >= self.size {
+            return self.grow(size - self.size);
+        }
+        let over = units(self.size) - units(size);
+        self.size = size;
+        // What is split off is given back by drop.
+        drop(self.granted.as_mut().and_then(|granted| granted.split(over)));
+        Ok(())
+    }
+
     /// The body that it was grown for.
     pub(super) fn hold<T>(self, value: T) -> Held<T> {
         Held { value, _share: self.granted }
@@ -71,7 +83,7 @@ const fn units(size: usize) -> usize {
 }
 
 impl<T> Held<T> {
-    /// Another value in its place, no larger.
+    /// Another value in its place, larger by a few bytes at most.
     pub(super) fn with(self, value: T) -> Self {
         Self { value, ..self }
     }
@@ -112,6 +124,13 @@ mod tests {
             share.grow(1).unwrap();
         }
         assert_eq!(whole - memory.0.available_permits(), 3);
+        share.resize(FREE + 2 * UNIT).unwrap();
+        assert_eq!(whole - memory.0.available_permits(), 2);
+        share.resize(FREE + 5 * UNIT).unwrap();
+        assert_eq!(whole - memory.0.available_permits(), 5);
+        share.resize(0).unwrap();
+        assert_eq!(memory.0.available_permits(), whole);
+        share.resize(FREE + UNIT).unwrap();
         drop(share);
         assert_eq!(memory.0.available_permits(), whole);
         assert_eq!(memory.share().grow(IN_ALL + FREE + 1), Err(Denial::Overload));

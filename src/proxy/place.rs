@@ -95,11 +95,14 @@ pub(super) struct Source<'s> {
 pub(super) enum Stopped {
     /// Refused.
     Denied(Denial),
+    /// Refused for what one of its messages asks.
+    Judged(Judged),
     /// The client is gone; there is nobody to answer.
     Gone,
 }
 
 /// A message that the rules don't let through.
+#[derive(Debug)]
 pub(super) struct Judged {
     /// Which of a batch it is.
     pub(super) element: usize,
@@ -172,6 +175,12 @@ impl Known {
 impl From<Denial> for Stopped {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl From<Judged> for Stopped {
+    fn from(judged: Judged) -> Self {
+        Self::Judged(judged)
     }
 }
 

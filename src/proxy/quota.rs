@@ -77,7 +77,7 @@ pub(super) fn first_of(knocked: &Result<Payer, Denial>, denial: Denial) -> Denia
 pub(super) fn rather(knocked: &Result<Payer, Denial>, stopped: Stopped) -> Stopped {
     match stopped {
         Stopped::Denied(denial) => Stopped::Denied(first_of(knocked, denial)),
-        Stopped::Gone => Stopped::Gone,
+        stopped => stopped,
     }
 }
 

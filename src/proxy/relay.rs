@@ -1,5 +1,8 @@
-//! The answer comes back: its head at once, then each part as it comes. Nothing is held but
-//! the first event of a legacy stream, and a tail that could be the beginning of an injected key.
+//! The answer comes back: its head at once, then each part as it comes. Nothing is held but the first
+//! event of a legacy stream, and a tail that could be the beginning of an injected key.
+//!
+//! Where there are rules a stream goes on event by event, and any other answer whole: half a list can't
+//! be judged.
 
 use std::time::Duration;
 
@@ -8,15 +11,15 @@ use http::StatusCode;
 use super::{
     events::Events,
     forward::{Answered, Sent},
-    judge,
     leak::{self, Veil},
     place::{End, Known, McpEntered, Next, Place, Stopped},
-    record, respond, session, sieve,
+    record, respond, session,
+    sieve::{self, NotPassed},
     stream::{Pump, Pumped, Said},
 };
 use crate::{
+    mcp::{Body, Kind},
     observe::Outcome,
-    policy::Rulebook,
     types::{Denial, Method},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead, Version},
 };
@@ -60,12 +63,8 @@ pub(super) async fn relay(
         // What can't be read could hold the key, and nobody has asked for it.
         return Err(Denial::UpstreamBad.into());
     }
-    let consumer = sent.admission.principal.consumer().map(|consumer| &**consumer);
-    let book = judge::rulebook(entered.lead.rules, consumer);
-    if let Some(book) = book
-        && !is_event_stream(&sent.answer)
-    {
-        return Box::pin(sifted(place, client, (head, book), sent, known)).await;
+    if sent.admission.book.is_some() && !is_event_stream(&sent.answer) {
+        return Box::pin(sifted(place, client, head, sent, known)).await;
     }
     let coding = coding(head, &sent.answer);
     let keeps = head.persistent && coding != Coding::UntilClose && !place.draining.has_begun();
@@ -78,7 +77,7 @@ pub(super) async fn relay(
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
     let mut pump = Pump::new(place, client, out, events);
-    let said = Said { entered, admission: sent.admission, book };
+    let said = Said { entered, admission: sent.admission };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
@@ -92,17 +91,23 @@ pub(super) async fn relay(
 async fn sifted(
     place: &mut Place<'_>,
     client: &mut Client<'_>,
-    (head, book): (&RequestHead, Rulebook<'_>),
+    head: &RequestHead,
     sent: &mut Sent<'_>,
     known: &Known,
 ) -> Result<End, Stopped> {
-    let mut body = sieve::whole(place, client, &mut sent.answer).await?;
     let status = sent.answer.head.status;
-    if is_json(&sent.answer.head.fields) {
-        body = sieve::sifted(body, book)?;
-    } else if status == StatusCode::OK && !body.is_empty() {
+    let refused = |why: NotPassed, sent: &Sent<'_>| why.denial(&sent.answer.server.upstream.name);
+    if status == StatusCode::OK && is_encoded(&sent.answer) {
+        return Err(refused(NotPassed::Encoded, sent).into());
+    }
+    let mut body = sieve::whole(place, client, &mut sent.answer).await?;
+    if let Some(book) = &sent.admission.book
+        && is_json(&sent.answer.head.fields)
+    {
+        body = sieve::sifted(body, book).map_err(|why| refused(why, sent))?;
+    } else if status == StatusCode::OK && !body.is_empty() && waits_for_a_message(head, known) {
         // It could be a list to somebody.
-        return Err(Denial::UpstreamBad.into());
+        return Err(refused(NotPassed::OtherType, sent).into());
     }
     let injected = sent.admission.injected_key();
     let covered = injected.and_then(|key| {
@@ -127,10 +132,16 @@ async fn sifted(
         status: Some(status.as_u16()),
         outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
         reason: None,
-        first_byte: Some(sent.answer.at - known.started),
+        first_byte: Some(known.started.elapsed()),
         bytes_out: length,
         next: if written.is_ok() && keeps { Next::Keep } else { Next::Close },
     })
+}
+
+/// Whether the answer is a message to somebody; to a DELETE or a notification it is a courtesy.
+fn waits_for_a_message(head: &RequestHead, known: &Known) -> bool {
+    let mut messages = known.call.iter().flat_map(Body::messages);
+    head.method == Method::Get || messages.any(|message| message.kind == Kind::Request)
 }
 
 /// Whether a body is JSON, or calls itself some sort of it (RFC 6838 4.2.8).

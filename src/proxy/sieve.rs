@@ -1,7 +1,6 @@
 //! What the rules don't let be used is taken out of the lists in the upstream's answers, wherever they
 //! travel: in an answer's body, on its stream, on a legacy stream or a resumed one.
 
-use bytes::BytesMut;
 use tokio::time::sleep;
 
 use super::{
@@ -12,17 +11,16 @@ use super::{
 use crate::{
     mcp::{self, Listed, Piece, Sifted, Unreadable, WholeEvents},
     policy::Rulebook,
-    types::Denial,
+    types::{Denial, Name},
     wire::{BodyDecoder, Client, Decoded},
 };
 
-/// The most that is held of an answer, or of one event, in bytes. Servers take no larger message
-/// themselves.
+/// The most that is held of an answer, or of one event, in bytes: what SDKs take of a message too.
 const MOST: usize = 4 << 20;
 
 /// Whether an element of a list may be used, by the very question that is asked of a call.
-fn keeps(book: Rulebook<'_>) -> impl Fn(Listed, &str) -> bool {
-    move |listed, name| match listed {
+fn keeps(book: &Rulebook) -> impl Fn(Listed, &str) -> bool {
+    |listed, name| match listed {
         Listed::Tool => book.tool(name),
         Listed::Prompt => book.prompt(name),
         Listed::Resource => book.resource(name),
@@ -32,51 +30,74 @@ fn keeps(book: Rulebook<'_>) -> impl Fn(Listed, &str) -> bool {
 
 /// A stream that is let through event by event.
 pub(super) struct Sieve<'m> {
+    book: Rulebook,
     events: WholeEvents,
-    memory: &'m Memory,
     share: Share<'m>,
 }
 
 impl<'m> Sieve<'m> {
-    pub(super) fn new(memory: &'m Memory) -> Self {
-        Self { events: WholeEvents::default(), memory, share: memory.share() }
+    pub(super) fn new(book: &Rulebook, memory: &'m Memory) -> Self {
+        Self { book: book.clone(), events: WholeEvents::default(), share: memory.share() }
     }
 
     /// Takes the next bytes of the stream; `put` gets what may go.
     pub(super) fn pass(
         &mut self,
         bytes: &[u8],
-        book: Rulebook<'_>,
         mut put: impl FnMut(&[u8]),
-    ) -> Result<(), Unreadable> {
+    ) -> Result<(), NotPassed> {
         self.events.feed(bytes);
-        self.share.grow(bytes.len()).map_err(|_| Unreadable)?;
         while let Some(piece) = self.events.next_piece() {
-            put_piece(piece, book, &mut put)?;
+            put_piece(piece, &self.book, &mut put)?;
         }
         match self.events.held() {
-            0 => self.share = self.memory.share(),
-            held if held > MOST => return Err(Unreadable),
-            _ => {}
+            held if held > MOST => Err(NotPassed::TooLarge),
+            held => self.share.resize(held).map_err(|_| NotPassed::NoRoom),
         }
-        Ok(())
     }
 
     /// The stream has ended; `put` gets what was left of it.
-    pub(super) fn end(
-        &mut self,
-        book: Rulebook<'_>,
-        mut put: impl FnMut(&[u8]),
-    ) -> Result<(), Unreadable> {
-        self.events.rest().map_or(Ok(()), |rest| put_piece(rest, book, &mut put))
+    pub(super) fn end(&mut self, mut put: impl FnMut(&[u8])) -> Result<(), NotPassed> {
+        self.events.rest().map_or(Ok(()), |rest| put_piece(rest, &self.book, &mut put))
     }
 }
 
-fn put_piece(
-    piece: Piece,
-    book: Rulebook<'_>,
-    put: &mut impl FnMut(&[u8]),
-) -> Result<(), Unreadable> {
+/// Why something of an answer doesn't pass. The client is told no more than that; an operator reads
+/// it here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotPassed {
+    /// It can't be read, or in two ways.
+    #[error("it can't be read in one way")]
+    Unreadable,
+    /// It is over 4 MiB.
+    #[error("it is over 4 MiB")]
+    TooLarge,
+    /// It is no JSON, and a call waits for one.
+    #[error("it is no JSON")]
+    OtherType,
+    /// It is compressed, though nobody asked for that.
+    #[error("it is compressed")]
+    Encoded,
+    /// All bodies together have no room for it.
+    #[error("bodies together take 64 MiB already")]
+    NoRoom,
+}
+
+impl NotPassed {
+    /// What becomes of the exchange: the call may have been done, so nobody is asked to try again.
+    pub(super) fn denial(self, upstream: &Name) -> Denial {
+        tracing::warn!(%upstream, because = %self, "an answer can't be judged by the rules");
+        Denial::UpstreamBad
+    }
+}
+
+impl From<Unreadable> for NotPassed {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
+    }
+}
+
+fn put_piece(piece: Piece, book: &Rulebook, put: &mut impl FnMut(&[u8])) -> Result<(), NotPassed> {
     match piece {
         Piece::Between(bytes) => put(&bytes),
         Piece::Event(event) => match mcp::sift_event(&event, keeps(book))? {
@@ -88,14 +109,14 @@ fn put_piece(
 }
 
 /// An answer's body without what may not be used.
-pub(super) fn sifted(body: Held<BytesMut>, book: Rulebook<'_>) -> Result<Held<BytesMut>, Denial> {
-    let text = std::str::from_utf8(&body).map_err(|_| Denial::UpstreamBad)?;
+pub(super) fn sifted(body: Held<Vec<u8>>, book: &Rulebook) -> Result<Held<Vec<u8>>, NotPassed> {
+    let text = std::str::from_utf8(&body).map_err(|_| NotPassed::Unreadable)?;
     if text.trim().is_empty() {
         return Ok(body);
     }
-    match mcp::sift(text, keeps(book)).map_err(|Unreadable| Denial::UpstreamBad)? {
+    match mcp::sift(text, keeps(book))? {
         Sifted::AsItIs => Ok(body),
-        Sifted::Rewritten(text) => Ok(body.with(text.as_bytes().into())),
+        Sifted::Rewritten(text) => Ok(body.with(text.into_bytes())),
     }
 }
 
@@ -104,24 +125,27 @@ pub(super) async fn whole(
     place: &mut Place<'_>,
     client: &mut Client<'_>,
     answer: &mut Answered,
-) -> Result<Held<BytesMut>, Stopped> {
-    let (mut body, mut share) = (BytesMut::new(), place.state.memory.share());
+) -> Result<Held<Vec<u8>>, Stopped> {
+    let refused = |why: NotPassed, answer: &Answered| why.denial(&answer.server.upstream.name);
+    let (mut body, mut share) = (Vec::new(), place.state.memory.share());
     let mut decoder = BodyDecoder::new(answer.head.framing);
     let patience = place.snapshot.timeouts.upstream_first_byte;
     loop {
         match decoder.decode(answer.upstream.buffer()) {
             Ok(Decoded::Data(data)) if body.len() + data.len() <= MOST => {
-                share.grow(data.len())?;
+                share.grow(data.len()).map_err(|_| refused(NotPassed::NoRoom, answer))?;
                 body.extend_from_slice(&data);
                 continue;
             }
             Ok(Decoded::Done) => return Ok(share.hold(body)),
             Ok(Decoded::NeedMore) => {}
-            Ok(Decoded::Data(_)) | Err(_) => return Err(Denial::UpstreamBad.into()),
+            Ok(Decoded::Data(_)) => return Err(refused(NotPassed::TooLarge, answer).into()),
+            Err(_) => return Err(Denial::UpstreamBad.into()),
         }
         let filled = tokio::select! {
             biased;
-            () = place.draining.cut() => return Err(Denial::Overload.into()),
+            // The call may have been done: it isn't asked for again.
+            () = place.draining.cut() => return Err(Denial::UpstreamGone.into()),
             filled = answer.upstream.fill_large() => filled,
             () = client.gone() => return Err(Stopped::Gone),
             () = sleep(patience) => return Err(Denial::UpstreamSlow.into()),
@@ -139,6 +163,8 @@ pub(super) async fn whole(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -158,12 +184,9 @@ mod tests {
         (prop::option::of(globs()), globs()).prop_map(|(allow, deny)| Names { allow, deny })
     }
 
-    fn rules() -> impl Strategy<Value = Rules> {
-        (names(), names(), names()).prop_map(|(tools, prompts, resources)| Rules {
-            tools,
-            prompts,
-            resources,
-        })
+    fn rules() -> impl Strategy<Value = Arc<Rules>> {
+        (names(), names(), names())
+            .prop_map(|(tools, prompts, resources)| Arc::new(Rules { tools, prompts, resources }))
     }
 
     type Kind = (&'static str, &'static str, &'static str, fn(&str) -> Value);
@@ -183,7 +206,7 @@ mod tests {
         ]
     }
 
-    fn listed(book: Rulebook<'_>, text: &str, member: &str, named_by: &str) -> Vec<String> {
+    fn listed(book: &Rulebook, text: &str, member: &str, named_by: &str) -> Vec<String> {
         let text = match mcp::sift(text, keeps(book)).unwrap() {
             Sifted::AsItIs => text.to_owned(),
             Sifted::Rewritten(text) => text,
@@ -209,10 +232,10 @@ mod tests {
                 let may_call = |name: &&String| {
                     let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params(name)});
                     let call = mcp::read(call.to_string().as_bytes()).unwrap();
-                    judge::message(book, call.single().unwrap(), false).is_ok()
+                    judge::message(&book, call.single().unwrap(), false).is_ok()
                 };
                 let callable: Vec<String> = all.iter().filter(may_call).cloned().collect();
-                prop_assert_eq!(listed(book, &answer, member, named_by), callable, "{}", member);
+                prop_assert_eq!(listed(&book, &answer, member, named_by), callable, "{}", member);
             }
         }
     }

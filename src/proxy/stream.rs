@@ -15,11 +15,10 @@ use super::{
     legacy,
     place::{McpEntered, Place},
     session,
-    sieve::Sieve,
+    sieve::{NotPassed, Sieve},
 };
 use crate::{
     mcp::{Replaced, Step, replace_data},
-    policy::Rulebook,
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
@@ -47,8 +46,6 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
 pub(super) struct Said<'x> {
     pub(super) entered: &'x McpEntered<'x, 'x>,
     pub(super) admission: &'x Admission,
-    /// What the client may use of what is listed.
-    pub(super) book: Option<Rulebook<'x>>,
 }
 
 /// How a body ended.
@@ -125,8 +122,9 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let (status, injected) =
             (answer.head.status, said.and_then(|s| s.admission.injected_key()));
         self.veil = injected.and_then(|key| Veil::over(key, status));
-        let sifts = self.events.is_some() && said.is_some_and(|said| said.book.is_some());
-        self.sieve = sifts.then(|| Sieve::new(&self.place.state.memory));
+        let book = said.and_then(|said| said.admission.book.as_ref());
+        let book = book.filter(|_| self.events.is_some());
+        self.sieve = book.map(|book| Sieve::new(book, &self.place.state.memory));
         let mut decoder = BodyDecoder::new(answer.head.framing);
         let silence = self.patience();
         // Most answers are at hand whole and never wait.
@@ -230,11 +228,13 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                     }
                 }
                 Ok(Decoded::NeedMore) => return Taken::All,
-                Ok(Decoded::Done) if self.lift(said) => {
+                Ok(Decoded::Done) => {
+                    if !self.lift(said) {
+                        return Taken::Unreadable;
+                    }
                     self.out.end();
                     return Taken::Done;
                 }
-                Ok(Decoded::Done) => return Taken::Unreadable,
                 Err(_) => return Taken::Unreadable,
             }
         }
@@ -252,11 +252,15 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             let rest = data.split_off(used);
             match step {
                 Step::Hold => return true,
-                Step::Pass(bytes) if self.pass(&bytes, said) => {}
-                Step::Pass(_) | Step::TooLong => return false,
+                Step::TooLong => return false,
+                Step::Pass(bytes) => {
+                    if !self.pass(&bytes, said) {
+                        return false;
+                    }
+                }
                 Step::First(event) => {
-                    let announced = self.announce(&event, said);
-                    if !announced.is_some_and(|event| self.pass(&event, said)) {
+                    let Some(event) = self.announce(&event, said) else { return false };
+                    if !self.pass(&event, said) {
                         return false;
                     }
                 }
@@ -271,11 +275,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
 
     /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
     /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
-    fn announce(
-        &mut self,
-        event: &[u8],
-        Said { entered, admission, .. }: Said<'_>,
-    ) -> Option<Vec<u8>> {
+    fn announce(&mut self, event: &[u8], Said { entered, admission }: Said<'_>) -> Option<Vec<u8>> {
         let events = self.events.as_mut()?;
         events.first = First::Passed;
         let credential = &admission.credential;
@@ -309,13 +309,13 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// Puts a part of the upstream's body into the next write, but for what waits to be judged.
     /// `false` where it can't be.
     fn pass(&mut self, data: &[u8], said: Said<'_>) -> bool {
-        let (Some(mut sieve), Some(book)) = (self.sieve.take(), said.book) else {
+        let Some(mut sieve) = self.sieve.take() else {
             self.cover(data, said);
             return true;
         };
-        let passed = sieve.pass(data, book, |piece| self.cover(piece, said));
+        let passed = sieve.pass(data, |piece| self.cover(piece, said));
         self.sieve = Some(sieve);
-        passed.is_ok()
+        judged(passed, said)
     }
 
     /// Covers an injected key, and puts the rest into the next write.
@@ -331,11 +331,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
 
     /// The upstream's body has ended: what was held of it may go. `false` where it can't be judged.
     fn lift(&mut self, said: Option<Said<'_>>) -> bool {
-        if let (Some(mut sieve), Some(said)) = (self.sieve.take(), said)
-            && let Some(book) = said.book
-            && sieve.end(book, |piece| self.cover(piece, said)).is_err()
-        {
-            return false;
+        if let (Some(mut sieve), Some(said)) = (self.sieve.take(), said) {
+            let ended = sieve.end(|piece| self.cover(piece, said));
+            if !judged(ended, said) {
+                return false;
+            }
         }
         if let Some(held) = self.veil.as_mut().map(Veil::lift) {
             self.put(&held);
@@ -377,8 +377,14 @@ enum Taken {
     All,
     /// All of it.
     Done,
-    /// What comes isn't a body.
+    /// What comes isn't a body, or can't be passed on.
     Unreadable,
+}
+
+/// Whether a part passed; an operator reads why it didn't.
+fn judged(passed: Result<(), NotPassed>, said: Said<'_>) -> bool {
+    let upstream = &said.entered.lead.route.upstream.name;
+    passed.map_err(|why| why.denial(upstream)).is_ok()
 }
 
 fn restart(timer: &mut Pin<Box<Sleep>>, silence: Duration) {

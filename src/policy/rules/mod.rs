@@ -3,6 +3,8 @@
 mod glob;
 mod uri;
 
+use std::sync::Arc;
+
 pub use glob::{BadGlob, Glob};
 
 /// What a route or a consumer may use of a server.
@@ -45,23 +47,23 @@ impl Names {
 
 /// The rules that hold for an exchange: those of its route and those of its consumer, and both have
 /// to agree. What is called and what is listed are judged by the same questions.
-#[derive(Clone, Copy)]
-pub struct Rulebook<'r> {
-    route: Option<&'r Rules>,
-    consumer: Option<&'r Rules>,
+#[derive(Clone)]
+pub struct Rulebook {
+    route: Option<Arc<Rules>>,
+    consumer: Option<Arc<Rules>>,
 }
 
-impl<'r> Rulebook<'r> {
+impl Rulebook {
     /// The rules of both; `None` where neither has any, and nothing is judged.
-    pub const fn of(route: Option<&'r Rules>, consumer: Option<&'r Rules>) -> Option<Self> {
+    pub fn of(route: Option<&Arc<Rules>>, consumer: Option<&Arc<Rules>>) -> Option<Self> {
         match (route, consumer) {
             (None, None) => None,
-            (route, consumer) => Some(Self { route, consumer }),
+            (route, consumer) => Some(Self { route: route.cloned(), consumer: consumer.cloned() }),
         }
     }
 
     fn all(&self, ask: impl Fn(&Rules) -> bool) -> bool {
-        [self.route, self.consumer].into_iter().flatten().all(ask)
+        [&self.route, &self.consumer].into_iter().flatten().all(|rules| ask(rules))
     }
 
     /// Whether a tool may be called, and so be listed.

@@ -46,7 +46,7 @@ fn an_allow_list_denies_the_rest_and_deny_wins() {
 
 #[test]
 fn the_route_and_the_consumer_have_to_agree() {
-    let rules = |tools| Rules { tools, ..Rules::default() };
+    let rules = |tools| Arc::new(Rules { tools, ..Rules::default() });
     let (route, consumer) = (rules(names(None, &["b"])), rules(names(Some(&["a", "b"]), &[])));
     let both = Rulebook::of(Some(&route), Some(&consumer)).unwrap();
     assert!(both.tool("a") && !both.tool("b") && !both.tool("c"));
@@ -132,15 +132,17 @@ fn a_uri_that_a_server_could_take_for_another_is_not_judged() {
 
 #[test]
 fn no_spelling_of_a_resource_is_a_way_past_its_rules() {
-    let rules = Rules { resources: names(Some(&["docs://a/*"]), &[]), ..Rules::default() };
+    let rules =
+        Arc::new(Rules { resources: names(Some(&["docs://a/*"]), &[]), ..Rules::default() });
     let book = Rulebook::of(Some(&rules), None).unwrap();
     assert!(book.resource("docs://a/b") && !book.resource("docs://a/../b"));
     assert!(book.template("docs://a/{id}") && !book.template("docs://b/{id}"));
     // A respelling is no way past a deny list either.
-    let rules = Rules { resources: names(None, &["docs://a/secret*"]), ..Rules::default() };
+    let rules =
+        Arc::new(Rules { resources: names(None, &["docs://a/secret*"]), ..Rules::default() });
     let book = Rulebook::of(Some(&rules), None).unwrap();
     assert!(book.resource("docs://a/x") && !book.resource("docs://@a/secret"));
-    let free = Rules::default();
+    let free = Arc::new(Rules::default());
     assert!(Rulebook::of(Some(&free), None).unwrap().resource("anything at all"));
 }
 

@@ -140,3 +140,41 @@ async fn under_rules_any_other_answer_passes_as_it_is() {
         assert_eq!((answer.status, answer.text()), (status, body));
     }
 }
+
+#[tokio::test]
+async fn a_compressed_answer_is_refused_at_once_and_a_courtesy_passes() {
+    let mut ruled = Ruled::by(SOME).await;
+    ruled.client.send(&ruled.post(&request("tools/list", json!({})))).await;
+    let mut answer = ruled.upstream.next().await;
+    // No end of it comes.
+    answer.raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    ruled.client.answer().await.refused(502, "upstream_bad");
+    let mut client = ruled.gateway.client().await;
+    for call in [
+        Call::new("DELETE", "/api/mcp").bearer(&ruled.key),
+        ruled.post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+    ] {
+        client.send(&call).await;
+        ruled.upstream.next().await.respond(200, &[("content-type", "text/plain")], "OK").await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text()), (200, "OK"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_gives_back_the_memory_of_what_has_gone() {
+    let mut ruled = Ruled::by(SOME).await;
+    ruled.client.send(&Call::get("/api/mcp").bearer(&ruled.key)).await;
+    let mut from_upstream = ruled.upstream.next().await.stream(&[]).await;
+    let mut stream = ruled.client.stream().await;
+    // Each part ends in the middle of an event, so that something is always held; together they are
+    // more than all bodies may take.
+    let padding = "x".repeat(1 << 20);
+    from_upstream.send("event: other\ndata: ").await;
+    for _ in 0..80 {
+        from_upstream.send(&format!("{padding}\n\nevent: other\ndata: ")).await;
+        assert_eq!(stream.next_event().await.unwrap().data.len(), padding.len());
+    }
+    drop(stream);
+    from_upstream.is_abandoned().await;
+}
