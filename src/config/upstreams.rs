@@ -72,6 +72,8 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     let ca = table.take("ca");
     let auth = auth(&mut table, reading);
     let dialect = dialect(&mut table, reading);
+    let session_idle =
+        table.take("session_idle").and_then(|item| item.read(reading, value::duration));
     table.finish(&["health"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
@@ -96,6 +98,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
                 .unwrap_or_default(),
             dialect: dialect.as_ref().map(|(dialect, _)| *dialect),
             tls,
+            session_idle,
         })
     });
     Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }

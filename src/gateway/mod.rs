@@ -156,10 +156,15 @@ async fn front(
     (readiness, draining): (Readiness, Draining),
 ) {
     for server in state.servers.values() {
-        let (names, dialect) = (Arc::clone(server), Arc::clone(server));
-        tokio::spawn(async move { names.keep_names_fresh().await });
+        let server = Arc::clone(server);
         let wants_bearer = wants_bearer(&state.snapshot.load(), &server.upstream.name);
-        tokio::spawn(async move { dialect.keep_dialect_known(wants_bearer).await });
+        tokio::spawn(async move {
+            tokio::join!(
+                server.keep_names_fresh(),
+                server.keep_dialect_known(wants_bearer),
+                server.end_idle_sessions(),
+            )
+        });
     }
     let (crew, state) = (Arc::new(muster.gather().await), Arc::new(state));
     let mut accepting = tokio::task::JoinSet::new();

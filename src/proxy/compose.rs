@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     snapshot::{HostHeader, McpLead, Route, UpstreamAuth},
-    types::{CredentialForm, Method, Segment, Template, write_address, write_key_segment},
+    types::{CredentialForm, Method, Secret, Segment, Template, write_address, write_key_segment},
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
@@ -192,6 +192,23 @@ fn write_head(
         write_content_length(out, admission.body.len());
     }
     end_head(out);
+}
+
+/// The request that ends a session as its own client would, with the path and key of this one.
+pub(super) fn ending(
+    head: &RequestHead,
+    entered: &McpEntered<'_, '_>,
+    (admission, path): (&Admission, &UpstreamPath),
+    id: &Secret,
+) -> Option<Secret> {
+    let mut out = Vec::with_capacity(512);
+    write_request_line(&mut out, Method::Delete, path.bare());
+    write_host(&mut out, head, entered.lead.route);
+    write_credential(&mut out, form(entered, admission), admission.upstream_key());
+    write_field(&mut out, session::FIELD, id.expose().as_bytes());
+    write_field(&mut out, "connection", b"close");
+    end_head(&mut out);
+    String::from_utf8(out).ok().map(Secret::new)
 }
 
 /// The key where it doesn't stand in the path already.

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     policy::Lease,
-    types::{Denial, Method, Name},
-    upstream::Server,
+    types::{Denial, Method, Name, Secret},
+    upstream::{InUse, Server},
     wire::{
         Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
         is_answered, next_response_head,
@@ -40,6 +40,9 @@ pub(super) struct Sent<'a> {
     pub(super) admission: &'a Admission,
     /// The id of the session that it gives, as the client gets it.
     pub(super) session: Option<String>,
+    /// Its session, until its end.
+    #[expect(dead_code, reason = "held")]
+    pub(super) in_use: Option<InUse>,
     /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
 }
@@ -64,6 +67,8 @@ pub(super) async fn forward<'a>(
     let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
     let mut path = compose::path(entered, admission);
+    let named = admission.session.field.as_ref();
+    let in_use = named.and_then(|id| use_of(server, (head, entered), (admission, &path), id));
     let started = Instant::now();
     let mut asked = Asked { place, client, server, method: head.method };
     let (mut upstream, mut answer) =
@@ -90,15 +95,52 @@ pub(super) async fn forward<'a>(
             () = client.gone() => return Err(Stopped::Gone),
         };
         if denied {
+            if let Some(in_use) = in_use {
+                in_use.over();
+            }
             return Err(Denial::Session.into());
         }
     }
     let bound_to = (&admission.session, &admission.credential.digest, &**route);
     let session = session::given(&place.state.seal, &answer.fields, bound_to)?;
+    let begun = |id: &Secret| use_of(server, (head, entered), (admission, &path), id);
+    let in_use = used_on(in_use, (head.method, &answer), session.is_some(), begun);
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
     let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
-    Ok(Sent { answer, admission, session, lease: None })
+    Ok(Sent { answer, admission, session, in_use, lease: None })
+}
+
+/// Notes that a session is used, where idle ones are ended.
+fn use_of(
+    server: &Server,
+    (head, entered): (&RequestHead, &McpEntered<'_, '_>),
+    (admission, path): (&Admission, &UpstreamPath),
+    id: &Secret,
+) -> Option<InUse> {
+    server.use_session(id, || compose::ending(head, entered, (admission, path), id))
+}
+
+/// What is in use once the head of the answer is there: nothing, where the session is over with it; a
+/// session that has just begun, where it gives one.
+fn used_on(
+    in_use: Option<InUse>,
+    (method, answer): (Method, &ResponseHead),
+    gives: bool,
+    begun: impl FnOnce(&Secret) -> Option<InUse>,
+) -> Option<InUse> {
+    let ended = method == Method::Delete && answer.status.is_success();
+    match in_use {
+        Some(in_use) if ended || answer.status == StatusCode::NOT_FOUND => {
+            in_use.over();
+            None
+        }
+        None if gives && !ended && answer.status.is_success() => {
+            let id = std::str::from_utf8(answer.fields.get(session::FIELD)?).ok()?;
+            begun(&Secret::new(id.to_owned()))
+        }
+        in_use => in_use,
+    }
 }
 
 fn slash_redirect(

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::types::{CredentialForm, Name};
 
@@ -15,6 +15,8 @@ pub struct Upstream {
     pub dialect: Option<DialectSetting>,
     /// For `https` endpoints: how to connect, ready made.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// How long a session may be unused before it is ended there; `None`: for ever.
+    pub session_idle: Option<Duration>,
 }
 
 /// `http://host:port` taken apart.

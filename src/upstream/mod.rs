@@ -1,5 +1,5 @@
-//! Named servers: where they are, asked again and again, the connections kept to them, and how they
-//! speak.
+//! Named servers: where they are, asked again and again, the connections kept to them, how they
+//! speak, and the sessions that were left open there.
 
 mod ask;
 mod dialect;
@@ -9,10 +9,12 @@ mod pool;
 mod postiz;
 mod race;
 mod server;
+mod sessions;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
 pub use listing::NoList;
 pub use server::{Server, Unreachable};
+pub use sessions::InUse;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
 
-use super::{dialect::Known, names::Names, pool::Pool, postiz, race::race};
+use super::{dialect::Known, names::Names, pool::Pool, postiz, race::race, sessions::Sessions};
 use crate::{
     snapshot::{Dialect, Upstream},
     types::Name,
@@ -26,6 +26,8 @@ pub struct Server {
     names: Arc<Names>,
     dialect: Arc<Known>,
     pool: Pool,
+    /// Where those that nobody uses are ended.
+    pub(super) sessions: Option<Arc<Sessions>>,
     warned: Arc<Once>,
 }
 
@@ -38,11 +40,13 @@ impl Server {
     pub fn new(upstream: Arc<Upstream>) -> Self {
         let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
         let dialect = Known::new(upstream.dialect);
+        let sessions = upstream.session_idle.map(|idle| Arc::new(Sessions::new(idle)));
         Self {
             upstream,
             names: Arc::new(names),
             dialect: Arc::new(dialect),
             pool: Pool::default(),
+            sessions,
             warned: Arc::new(Once::new()),
         }
     }
@@ -54,6 +58,7 @@ impl Server {
             names: Arc::clone(&self.names),
             dialect: Arc::clone(&self.dialect),
             pool: Pool::default(),
+            sessions: self.sessions.clone(),
             warned: Arc::clone(&self.warned),
         }
     }

@@ -28,6 +28,7 @@ pub(super) fn server(host: &str, port: u16) -> Server {
         strip_prefix: Vec::new(),
         dialect: None,
         tls: None,
+        session_idle: None,
     }))
 }
 

@@ -3,7 +3,10 @@
 
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Call, Gateway, Key, Setup, Upstream, call_with_id, tool_call};
+use crate::harness::{
+    Answer, Call, EventStream, Gateway, Key, Seen, Setup, Streaming, Upstream, call_with_id,
+    tool_call,
+};
 
 /// What the upstream calls a session.
 const ID: &str = "5f0e8c1a-upstream";
@@ -215,10 +218,7 @@ async fn an_upstream_whose_session_is_no_session_gives_no_answer() {
 async fn a_legacy_session_is_sealed_in_the_endpoint_and_opened_in_the_query() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();
-    for (query, upstreams) in [
-        ("sessionId=%7Babc%7D", "sessionId=%7Babc%7D"),
-        ("a=1&session_id=abc;b=2", "a=1&session_id=abc;b=2"),
-    ] {
+    for query in ["sessionId=%7Bupstreams-own%7D", "a=1&session_id=upstreams-own;b=2"] {
         let (key, mallory) = (Key::new(), Key::new());
         let mut client = gateway.client().await;
         client.send(&Call::get(&format!("/api/sse/{}", key.text()))).await;
@@ -226,16 +226,16 @@ async fn a_legacy_session_is_sealed_in_the_endpoint_and_opened_in_the_query() {
         let mut stream = client.stream().await;
         from_upstream.event("endpoint", &format!("/message/{}?{query}", key.text())).await;
         let endpoint = stream.next_event().await.unwrap().data;
-        assert!(!endpoint.contains("abc"), "{endpoint}");
+        assert!(!endpoint.contains("upstreams-own"), "{endpoint}");
         let seen = gateway.pass(&mut upstream, &Call::post(&endpoint, &tool_call(1))).await;
-        assert_eq!(seen.target, format!("/message/{}?{upstreams}", key.text()));
+        assert_eq!(seen.target, format!("/message/{}?{query}", key.text()));
 
         let (_, sealed) = endpoint.split_once('?').unwrap();
         for (key, query) in [
             (&mallory, sealed.to_owned()),
             (&key, query.to_owned()),
-            (&key, format!("{sealed}&sessionId=abc")),
-            (&key, format!("{sealed};SESSION-ID=abc")),
+            (&key, format!("{sealed}&sessionId=upstreams-own")),
+            (&key, format!("{sealed};SESSION-ID=upstreams-own")),
             (&key, "session_id=".to_owned()),
         ] {
             let target = format!("/api/message/{}?{query}", key.text());
@@ -357,4 +357,121 @@ async fn a_client_that_leaves_while_a_400_is_read_is_gone_upstream() {
     request.raw("HTTP/1.1 400 Bad\r\ncontent-length: 9\r\n\r\n{").await;
     drop(client);
     request.is_abandoned().await;
+}
+
+/// A gateway that ends sessions which are idle for so long.
+fn ending(upstream: &Upstream, idle: &str) -> Setup {
+    let own = format!(
+        "[upstreams.own]\nendpoints = [\"http://{}\"]\nstrip_prefix = \"/api\"\n\
+         session_idle = \"{idle}\"",
+        upstream.address()
+    );
+    let route = "[[routes]]\nname = \"mcp\"\nupstream = \"own\"\nunknown_keys = \"forward\"\n\
+                 paths = [\"/api/mcp/{key}\", \"/api/mcp\"]\n";
+    Setup::new(upstream).routes(route).also(&own)
+}
+
+/// Begins a session with a stream that stays open, so that it isn't idle before the test says so.
+async fn hold(
+    gateway: &Gateway,
+    upstream: &mut Upstream,
+    key: &Key,
+    id: &str,
+) -> (String, EventStream, Streaming) {
+    let mut client = gateway.client().await;
+    client.send(&initialize(key)).await;
+    let from_upstream = upstream.next().await.stream(&[("mcp-session-id", id)]).await;
+    let stream = client.stream().await;
+    let session = stream.head.field("mcp-session-id").unwrap().to_owned();
+    (session, stream, from_upstream)
+}
+
+/// The next request, which has to be the gateway's own end of a session.
+async fn ended(upstream: &mut Upstream) -> Seen {
+    let seen = upstream.next().await.respond(200, &[], "").await;
+    assert_eq!((seen.method.as_str(), seen.body.len()), ("DELETE", 0), "{seen:?}");
+    seen
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_is_ended_upstream_once() {
+    let mut upstream = Upstream::start().await;
+    let gateway = ending(&upstream, "50ms").start();
+    let key = Key::new();
+    begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let seen = ended(&mut upstream).await;
+    assert_eq!((seen.target.as_str(), seen.field("mcp-session-id")), ("/mcp", Some(ID)));
+    assert_eq!(seen.field("authorization"), Some(&*format!("Bearer {}", key.text())));
+    assert_eq!(seen.field("host"), Some(&*upstream.address().to_string()));
+
+    // Its last request says how it is ended, but for the query.
+    let in_path = Call::post(&format!("/api/mcp/{}/sse?a=1", key.encoded()), &tool_call(1));
+    let (session, _stream, from_upstream) = hold(&gateway, &mut upstream, &key, "other").await;
+    gateway.pass(&mut upstream, &in_path.field("mcp-session-id", &session)).await;
+    from_upstream.finish().await;
+    let seen = ended(&mut upstream).await;
+    assert_eq!(seen.target, format!("/mcp/{}/sse", key.text()));
+    assert_eq!((seen.field("mcp-session-id"), seen.field("authorization")), (Some("other"), None));
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn an_idle_session_is_ended_with_the_key_that_was_put_in() {
+    let mut upstream = Upstream::start().await;
+    let (key, real) = (Key::new(), Key::new());
+    let gateway = ending(&upstream, "50ms").injected("alice", &key, &real, "").start();
+    begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    let seen = ended(&mut upstream).await;
+    assert_eq!(seen.field("authorization"), Some(&*format!("Bearer {}", real.text())));
+}
+
+#[tokio::test]
+async fn a_session_with_an_open_stream_is_not_idle() {
+    let mut upstream = Upstream::start().await;
+    let gateway = ending(&upstream, "50ms").start();
+    let key = Key::new();
+    let (session, stream, from_upstream) = hold(&gateway, &mut upstream, &key, "open").await;
+    gateway.pass(&mut upstream, &post(&key).field("mcp-session-id", &session)).await;
+    // Begun later, and ended first.
+    begin(&gateway, &mut upstream, &initialize(&key), "resting").await;
+    assert_eq!(ended(&mut upstream).await.field("mcp-session-id"), Some("resting"));
+    upstream.saw_nothing(&gateway).await;
+    drop(stream);
+    assert_eq!(ended(&mut upstream).await.field("mcp-session-id"), Some("open"));
+    drop(from_upstream);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_forgotten() {
+    let mut upstream = Upstream::start().await;
+    let gateway = ending(&upstream, "50ms").start();
+    let key = Key::new();
+    for (id, method, status, body) in
+        [("a", "DELETE", 200, ""), ("b", "GET", 404, "{}"), ("c", "GET", 400, DENIED)]
+    {
+        let (session, _stream, held) = hold(&gateway, &mut upstream, &key, id).await;
+        let mut client = gateway.client().await;
+        let call = Call::new(method, "/api/mcp").bearer(&key);
+        client.send(&call.field("mcp-session-id", &session)).await;
+        upstream.next().await.respond(status, &[JSON], body).await;
+        client.answer().await;
+        held.finish().await;
+    }
+    // One that was begun later is the first to be ended, and the only one.
+    begin(&gateway, &mut upstream, &initialize(&key), "last").await;
+    assert_eq!(ended(&mut upstream).await.field("mcp-session-id"), Some("last"));
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_to_an_ended_session_is_told_by_the_upstream() {
+    let mut upstream = Upstream::start().await;
+    let gateway = ending(&upstream, "50ms").start();
+    let key = Key::new();
+    let session = begin(&gateway, &mut upstream, &initialize(&key), ID).await;
+    ended(&mut upstream).await;
+    let mut client = gateway.client().await;
+    client.send(&post(&key).field("mcp-session-id", &session)).await;
+    upstream.next().await.respond(400, &[JSON], DENIED).await;
+    client.answer().await.refused(404, "session");
 }
