@@ -6,7 +6,7 @@ use super::{
     table::{Item, Table},
     value::Fault,
 };
-use crate::policy::{BadGlob, Glob, Names, Rules};
+use crate::policy::{BadGlob, Glob, Names, Rules, names_a_resource};
 
 /// Tools of Postiz that reach everything: the one runs its whole agent, the other calls whatever a
 /// provider has.
@@ -46,8 +46,9 @@ fn names(item: &Item<'_>, label: &'static str, reading: &mut Reading<'_>) -> Nam
             .error(&item.at, format!("`{}` says nothing", item.name))
             .hint("write { allow = [\"integrationList\"] } or { deny = [\"triggerTool\"] }");
     }
+    let one = if item.name == "resources" { resource } else { glob };
     let globs = |item: Item<'_>, reading: &mut Reading<'_>| {
-        item.list_of(reading, glob).into_iter().map(|(glob, _)| glob).collect()
+        item.list_of(reading, one).into_iter().map(|(glob, _)| glob).collect()
     };
     let allow = allow.map(|item| globs(item, reading));
     let deny = deny.map(|item| globs(item, reading)).unwrap_or_default();
@@ -62,6 +63,17 @@ fn glob(text: &str) -> Result<Glob, Fault> {
         BadGlob::Blank => Fault::new(format!("{} holds a blank", shown(text)))
             .hint("write each name as an element of its own"),
     })
+}
+
+/// A resource is judged in one spelling alone, so a glob in another would let nothing in, and deny
+/// nothing.
+fn resource(text: &str) -> Result<Glob, Fault> {
+    let glob = glob(text)?;
+    if names_a_resource(&glob) {
+        return Ok(glob);
+    }
+    Err(Fault::new(format!("{} is no URI as servers spell it", shown(text)))
+        .hint("write it as the server lists it: scheme and host in lower case, no . or .. segments, no port that goes without saying"))
 }
 
 /// A star that lets in more than it seems to.

@@ -66,7 +66,7 @@ impl<'h> Heads<'h> {
         match (self.version, said) {
             (Line::Several, _) => false,
             (Line::One(version), Some(said)) => version == said,
-            // What isn't said can't be gone by. Python's SDK asks so on the legacy transport; a
+            // Nobody can go by what the head doesn't say. Python's SDK leaves it out on the legacy transport; a
             // server that wants it in both refuses it itself, and a body without it is no mismatch
             // but -32602 there.
             (Line::Absent, _) | (Line::One(_), None) => true,

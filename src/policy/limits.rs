@@ -39,7 +39,7 @@ impl Quota {
     }
 }
 
-/// Whose a bucket or a slot is. A consumer by its name: the two keys that it has while one replaces
+/// The owner of a bucket or of a slot. A consumer by its name: the two keys that it has while one replaces
 /// the other must not give it twice the rate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {

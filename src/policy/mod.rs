@@ -12,4 +12,4 @@ pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};
 pub use nets::{NetList, TrustedProxies};
 pub use places::{Places, Ticket};
-pub use rules::{BadGlob, Glob, Names, Rulebook, Rules};
+pub use rules::{BadGlob, Glob, Names, Rulebook, Rules, names_a_resource};

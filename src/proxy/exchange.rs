@@ -76,7 +76,7 @@ async fn mcp(
     }
     let mut admission = admit::admit(place, head, entered, client, known).await?;
     known.upstream = Some(entered.lead.route.upstream.name.clone());
-    // What was there to be judged is in nobody's account of memory, and the exchange may take hours.
+    // Long names were kept to be judged. No account of memory has them, and this may take hours.
     known.call.iter_mut().for_each(Body::settle);
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;

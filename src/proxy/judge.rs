@@ -66,11 +66,11 @@ pub(super) fn message(book: &Rulebook, message: &Message, mirrors: bool) -> Resu
     if message.kind == Kind::Response {
         return Ok(());
     }
-    let nobodys = if mirrors { Denial::MethodGone } else { Denial::MethodDenied };
+    let unknown = if mirrors { Denial::MethodGone } else { Denial::MethodDenied };
     let (allowed, denial) = match (message.method, &message.subject) {
         // Replaced by `subscriptions/listen`, which is judged by the same URIs.
         (Method::Resource("resources/subscribe" | "resources/unsubscribe"), _) if mirrors => {
-            (false, nobodys)
+            (false, unknown)
         }
         (Method::ToolsCall, Subject::Tool(name)) => (book.tool(name.as_str()), Denial::Tool),
         (Method::PromptsGet | Method::Complete, Subject::Prompt(name)) => {
@@ -90,7 +90,7 @@ pub(super) fn message(book: &Rulebook, message: &Message, mirrors: bool) -> Resu
         (Method::PromptsGet, _) => (false, Denial::Prompt),
         (Method::Resource(_) | Method::Complete | Method::Listen, _) => (false, Denial::Resource),
         // Nobody knows what it would do; the list of tasks is of every tool's.
-        (Method::Other | Method::OfServers(_) | Method::TasksList, _) => (false, nobodys),
+        (Method::Other | Method::OfServers(_) | Method::TasksList, _) => (false, unknown),
         (
             Method::Initialize
             | Method::Discover
@@ -98,7 +98,7 @@ pub(super) fn message(book: &Rulebook, message: &Message, mirrors: bool) -> Resu
             | Method::Task(_)
             | Method::Known(_),
             _,
-        ) => (true, nobodys),
+        ) => (true, unknown),
     };
     if allowed { Ok(()) } else { Err(denial) }
 }

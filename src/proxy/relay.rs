@@ -146,9 +146,8 @@ fn waits_for_a_message(head: &RequestHead, known: &Known) -> bool {
 
 /// Whether a body is JSON, or calls itself some sort of it (RFC 6838 4.2.8).
 fn is_json(fields: &Fields) -> bool {
-    let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();
-    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    essence == b"application/json" || essence.ends_with(b"+json")
+    let kind = fields.media_type();
+    kind == b"application/json" || kind.ends_with(b"+json")
 }
 
 /// How the body goes on, given how it comes.
@@ -168,9 +167,7 @@ pub(super) fn coding(head: &RequestHead, answer: &Answered) -> Coding {
 
 /// An event stream that can be read. Compressed, it is only bytes.
 pub(super) fn is_event_stream(answer: &Answered) -> bool {
-    let essence = b"text/event-stream";
-    let kind = answer.head.fields.get("content-type").and_then(|kind| kind.get(..essence.len()));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(essence)) && !is_encoded(answer)
+    answer.head.fields.media_type() == b"text/event-stream" && !is_encoded(answer)
 }
 
 fn is_encoded(answer: &Answered) -> bool {

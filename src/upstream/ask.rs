@@ -51,9 +51,7 @@ pub struct Reply {
 impl Reply {
     /// Whether the body is of a media type, whatever its parameters.
     pub fn is_of(&self, essence: &str) -> bool {
-        let kind = self.fields.get("content-type").unwrap_or_default();
-        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(essence.as_bytes())
+        self.fields.media_type() == essence.as_bytes()
     }
 }
 

@@ -68,6 +68,14 @@ impl Fields {
             .map(|line| self.slice(line.value()))
     }
 
+    /// The media type of the body in lower case, without parameters (RFC 9110 8.3.1); empty where
+    /// none is said.
+    pub fn media_type(&self) -> Vec<u8> {
+        let value = self.get("content-type").unwrap_or_default();
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().to_ascii_lowercase()
+    }
+
     /// All lines, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (self.slice(line.name()), self.slice(line.value())))

@@ -16,7 +16,7 @@ use crate::types::{Denial, Untrusted};
 const MAX_BATCH: usize = 64;
 
 /// How much of a name outlives its judgement, in characters: an exchange takes hours perhaps, and
-/// the name is in nobody's account. What is longer is the name of no tool.
+/// no account of memory has the name. What is longer is the name of no tool.
 const MAX_KEPT: usize = 256;
 
 /// What a request body says.
@@ -84,7 +84,7 @@ impl RpcId {
     /// The longest id that is echoed, in bytes of JSON.
     const MAX_BYTES: usize = 256;
 
-    /// The id of who can't be told apart.
+    /// The id where none could be read.
     pub const NULL: Self = Self(None);
 
     fn new(raw: &str) -> Self {

@@ -45,7 +45,7 @@ impl Glob {
         &self.0
     }
 
-    /// Whether a name is meant.
+    /// Whether the glob matches a name.
     pub fn matches(&self, name: &str) -> bool {
         let Some((head, tail)) = self.0.split_once('*') else { return *self.0 == *name };
         let Some(mut rest) = name.strip_prefix(head) else { return false };

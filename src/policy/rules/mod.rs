@@ -39,7 +39,7 @@ impl Names {
         self.allow.as_deref().is_none_or(any) && !any(&self.deny)
     }
 
-    /// Whether every name is.
+    /// Whether every name is let in.
     fn are_all(&self) -> bool {
         self.allow.is_none() && self.deny.is_empty()
     }
@@ -89,6 +89,12 @@ impl Rulebook {
     pub fn template(&self, template: &str) -> bool {
         self.all(|rules| rules.resources.let_in(template))
     }
+}
+
+/// Whether a glob of resources could match a URI that is judged. One without a star is a single URI,
+/// or with braces a template.
+pub fn names_a_resource(glob: &Glob) -> bool {
+    glob.name().is_none_or(|uri| uri.contains('{') || uri::is_canonical(uri))
 }
 
 #[cfg(test)]

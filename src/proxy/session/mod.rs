@@ -3,7 +3,6 @@
 
 mod denied;
 mod seal;
-mod text;
 
 use std::ops::Range;
 
