@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::json::{Bounds, Fault, Json, Sort};
+use super::json::{Bounds, Fault, Json, Sort, fold};
 
 /// What a list is of, told by the member of the result that holds it. Which request an answer is to
 /// doesn't matter: on a resumed stream nobody knows, and two requests of one id would pass for each
@@ -21,13 +21,13 @@ pub enum Listed {
 }
 
 impl Listed {
-    /// What a member of a result lists, and the member that names each element.
+    /// What a member of a result, in lower case, lists, and the member that names each element.
     fn of(member: &str) -> Option<(Self, &'static str)> {
         match member {
             "tools" => Some((Self::Tool, "name")),
             "prompts" => Some((Self::Prompt, "name")),
             "resources" => Some((Self::Resource, "uri")),
-            "resourceTemplates" => Some((Self::Template, "uriTemplate")),
+            "resourcetemplates" => Some((Self::Template, "uriTemplate")),
             _ => None,
         }
     }
@@ -60,16 +60,20 @@ impl From<Fault> for Unreadable {
 pub fn sift(text: &str, mut keeps: impl FnMut(Listed, &str) -> bool) -> Result<Sifted, Unreadable> {
     let mut edits = Edits(Vec::new());
     let mut json = Json::new(text, Bounds::ANSWER);
+    // A client that doesn't tell upper case from lower reads a `Result` too.
     let mut message = |json: &mut Json<'_>| {
-        json.object_or_skip(|json, name| match name {
+        json.object_or_skip(|json, name| match &*fold(name) {
             "result" => {
-                json.object_or_skip(|json, name| result(json, name, &mut keeps, &mut edits))
+                json.object_or_skip(|json, name| result(json, &fold(name), &mut keeps, &mut edits))
             }
             _ => json.skip().map(drop),
         })
     };
     match json.sort()? {
-        Sort::Array => json.array(message)?,
+        Sort::Array => json.array(|json| match json.sort()? {
+            Sort::Array => Err(Fault::Doubtful),
+            _ => message(json),
+        })?,
         _ => message(&mut json)?,
     }
     json.end()?;
@@ -88,7 +92,7 @@ fn result(
         return list(json, named_by, |name| keeps(listed, name), edits);
     }
     let place = json.skip()?;
-    if member == "cacheScope" && json.at(place.clone()) != PRIVATE {
+    if member == "cachescope" && json.at(place.clone()) != PRIVATE {
         edits.0.push((place, PRIVATE.to_owned()));
     }
     Ok(())
@@ -105,17 +109,19 @@ fn list(
     let start = json.position();
     let (mut kept, mut whole) = (Vec::new(), true);
     json.array(|json| {
-        let mut keep = false;
+        let (mut keep, mut named_twice) = (false, false);
         json.sort()?;
         let begins = json.position();
         json.object_or_skip(|json, member| {
             if member == named_by {
                 keep = json.text_or_skip()?.is_some_and(|name| keeps(&name));
             } else {
+                named_twice |= fold(member).eq_ignore_ascii_case(named_by);
                 json.skip()?;
             }
             Ok(())
         })?;
+        keep &= !named_twice;
         if keep {
             kept.push(json.at(begins..json.position()));
         }
@@ -184,6 +190,9 @@ mod tests {
     fn an_element_without_a_name_is_taken_out() {
         let text = r#"{"result":{"tools":[1,"b",{},{"name":7},{"Name":"a"},null,{"name":"a"}]}}"#;
         assert_eq!(sifted(text), r#"{"result":{"tools":[{"name":"a"}]}}"#);
+        let variants =
+            r#"{"Result":{"TOOLS":[{"name":"a"},{"name":"b"},{"name":"a","Name":"b"}]}}"#;
+        assert_eq!(sifted(variants), r#"{"Result":{"TOOLS":[{"name":"a"}]}}"#);
     }
 
     #[test]
@@ -218,6 +227,7 @@ mod tests {
         for text in [
             "",
             "{",
+            r#"[[{"result":{"tools":[{"name":"b"}]}}]]"#,
             r#"{"result":{"tools":[{"name":"a","name":"b"}]}}"#,
             r#"{"result":{"tools":[],"tools":[{"name":"b"}]}}"#,
             r#"{"result":{},"result":{"tools":[{"name":"b"}]}}"#,

@@ -101,8 +101,8 @@ pub fn event_data(event: &[u8]) -> Vec<u8> {
     lines.filter_map(|line| field(line, "data")).collect::<Vec<_>>().join(&b'\n')
 }
 
-/// Takes out of an event's message what `keeps` doesn't keep; `None` where the event may go as it is.
-/// Clients read no event that goes by another name than `message`.
+/// Takes out of an event what `keeps` doesn't keep; `None` where the event may go as it is. An event
+/// that goes by another name than `message` is none to SDKs, and need not be one.
 ///
 /// # Errors
 /// `Unreadable` where the data is there and no message that can be read.
@@ -114,15 +114,17 @@ pub fn sift_event(
     // Of several names readers take the last; any that is a message's is enough. A line behind a byte
     // order mark is a name to some and none to others, so it takes nothing out of judgement.
     let mut names = lines().filter_map(|line| field(line, "event")).peekable();
-    if names.peek().is_some() && !names.any(|name| matches!(name, b"" | b"message")) {
-        return Ok(None);
-    }
+    let other = names.peek().is_some() && !names.any(|name| matches!(name, b"" | b"message"));
     let data = event_data(event);
-    let data = std::str::from_utf8(&data).map_err(|_| Unreadable)?;
-    if data.trim().is_empty() {
-        return Ok(None);
-    }
-    let Sifted::Rewritten(data) = sift(data, keeps)? else { return Ok(None) };
+    let sifted = std::str::from_utf8(&data).map_err(|_| Unreadable).and_then(|data| {
+        if data.trim().is_empty() { Ok(Sifted::AsItIs) } else { sift(data, keeps) }
+    });
+    let data = match sifted {
+        Ok(Sifted::Rewritten(data)) => data,
+        Ok(Sifted::AsItIs) => return Ok(None),
+        Err(Unreadable) if other => return Ok(None),
+        Err(Unreadable) => return Err(Unreadable),
+    };
     let mut data = Some(data);
     let mut out = Vec::with_capacity(event.len());
     for line in lines() {
@@ -202,6 +204,7 @@ mod tests {
             ("event: other\nevent:\n", ""),
             ("event: other\nevent\n", ""),
             ("\u{feff}event: other\n", ""),
+            ("event: other\n", ""),
         ] {
             let of = |data: &str| format!("{before}data: {data}\n{behind}\n");
             assert_eq!(sifted(&of(both)), Ok(Some(of(one))));

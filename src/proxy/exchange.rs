@@ -74,10 +74,12 @@ async fn mcp(
         let answer = Answer::preflight(head);
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
-    let mut admission = admit::admit(place, head, entered, client, known).await?;
-    known.upstream = Some(entered.lead.route.upstream.name.clone());
-    // Long names were kept to be judged. No account of memory has them, and this may take hours.
+    let admitted = admit::admit(place, head, entered, client, known).await;
+    // Names were kept whole to be judged. No account of memory has them, and an answer may take
+    // hours, a refusal as long as a client lets it wait.
     known.call.iter_mut().for_each(Body::settle);
+    let mut admission = admitted?;
+    known.upstream = Some(entered.lead.route.upstream.name.clone());
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;
     sent.answer.settle();

@@ -83,6 +83,11 @@ const fn units(size: usize) -> usize {
 }
 
 impl<T> Held<T> {
+    /// The value, and what it was granted, to be held for as long as the value is.
+    pub(super) fn apart(self) -> (T, Held<()>) {
+        (self.value, Held { value: (), _share: self._share })
+    }
+
     /// Another value in its place, larger by a few bytes at most.
     pub(super) fn with(self, value: T) -> Self {
         Self { value, ..self }

@@ -109,12 +109,14 @@ async fn sifted(
         // It could be a list to somebody.
         return Err(refused(NotPassed::OtherType, sent).into());
     }
-    let injected = sent.admission.injected_key();
-    let covered = injected.and_then(|key| {
-        let mut veil = Veil::over(key, status)?;
-        Some([veil.pass(&body, key), veil.lift()].concat())
-    });
-    let body = covered.as_deref().unwrap_or(&body);
+    // Held until it was sent: a client may take its time.
+    let (mut body, _share) = body.apart();
+    if let Some(key) = sent.admission.injected_key()
+        && let Some(mut veil) = Veil::over(key, status)
+    {
+        body = veil.pass(&body, key);
+        body.extend(veil.lift());
+    }
     let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
     let coding = match sent.answer.head.framing {
         Framing::None => Coding::Absent(sent.answer.head.length),
@@ -124,7 +126,7 @@ async fn sifted(
     let mut out = client.answer(status);
     write_head(&mut out, (place, known), sent, (coding, keeps, false));
     if !matches!(coding, Coding::Absent(_)) {
-        out.put(body);
+        out.put_whole(body.into());
     }
     out.end();
     let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;

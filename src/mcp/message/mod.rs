@@ -4,7 +4,7 @@ mod params;
 
 use std::num::NonZeroU32;
 
-use params::Params;
+use params::{MAX_JUDGED, Params};
 
 use super::{
     Method,
@@ -237,7 +237,8 @@ impl<'a> Members<'a> {
                 self.id = Some(json.at(place));
             }
             "method" => {
-                let method = json.text_or_skip()?.ok_or(Fault::Doubtful)?;
+                let method = json.text_or_skip()?.filter(|method| method.len() <= MAX_JUDGED);
+                let method = method.ok_or(Fault::Doubtful)?;
                 let read = Method::parse(&method);
                 self.unheard_of = (read == Method::Other).then(|| Untrusted::new(&method));
                 self.method = Some(read);

@@ -15,6 +15,9 @@ const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The most resources of one subscription.
 const MAX_SUBSCRIPTIONS: usize = 1024;
 
+/// The longest text that is judged, in bytes.
+pub(super) const MAX_JUDGED: usize = 8 * 1024;
+
 /// What `params` holds that could be judged. Which of it counts, the method says, and that may stand
 /// behind.
 #[derive(Default)]
@@ -23,11 +26,25 @@ pub(super) struct Params<'a> {
     uri: Option<Cow<'a, str>>,
     task: Option<Cow<'a, str>>,
     reference: Reference<'a>,
-    subscriptions: Vec<Cow<'a, str>>,
+    subscribes: Subscribes<'a>,
     /// The protocol version.
     pub(super) version: Option<Cow<'a, str>>,
     /// A member is one that is judged, but for its case.
     pub(super) disguised: bool,
+}
+
+/// What `subscriptions/listen` subscribes to.
+enum Subscribes<'a> {
+    /// These.
+    To(Vec<Cow<'a, str>>),
+    /// What one server may take for something and another for nothing.
+    Oddly,
+}
+
+impl Default for Subscribes<'_> {
+    fn default() -> Self {
+        Self::To(Vec::new())
+    }
 }
 
 /// `params.ref` of `completion/complete`.
@@ -60,33 +77,37 @@ impl<'a> Params<'a> {
 
     fn take(&mut self, json: &mut Json<'a>, name: &str) -> Result<(), Fault> {
         match name {
-            "name" => self.name = json.text_or_skip()?,
-            "uri" => self.uri = json.text_or_skip()?,
+            "name" => self.name = judged(json)?,
+            "uri" => self.uri = judged(json)?,
             "arguments" => {
                 json.skip()?;
             }
-            "taskId" => self.task = json.text_or_skip()?,
+            "taskId" => self.task = judged(json)?,
             "ref" => json.object_or_skip(|json, name| {
                 let reference = &mut self.reference;
                 match name {
                     "type" => reference.sort = json.text_or_skip()?,
-                    "name" => reference.name = json.text_or_skip()?,
-                    "uri" => reference.uri = json.text_or_skip()?,
+                    "name" => reference.name = judged(json)?,
+                    "uri" => reference.uri = judged(json)?,
                     _ => self.disguised |= skip_other(json, name, &["type", "name", "uri"])?,
                 }
                 Ok(())
             })?,
             "_meta" => json.object_or_skip(|json, name| {
                 match name {
-                    VERSION => self.version = json.text_or_skip()?,
+                    VERSION => self.version = judged(json)?,
                     _ => self.disguised |= skip_other(json, name, &[VERSION])?,
                 }
                 Ok(())
             })?,
-            "notifications" => json.object_or_skip(|json, name| {
+            "notifications" if json.sort()? != Sort::Object => {
+                json.skip()?;
+                self.subscribes = Subscribes::Oddly;
+            }
+            "notifications" => json.object(|json, name| {
                 match name {
                     "resourceSubscriptions" => {
-                        self.subscriptions = texts(json)?;
+                        self.subscribes = texts(json)?;
                     }
                     _ => self.disguised |= skip_other(json, name, &["resourceSubscriptions"])?,
                 }
@@ -114,10 +135,12 @@ impl<'a> Params<'a> {
                 Some("ref/resource") => untrusted(self.reference.uri).map(Subject::Template),
                 _ => None,
             },
-            Method::Listen => {
-                let uris = self.subscriptions.iter().map(|uri| Untrusted::new(uri)).collect();
-                Some(Subject::Resources(uris))
-            }
+            Method::Listen => match self.subscribes {
+                Subscribes::To(uris) => {
+                    Some(Subject::Resources(uris.iter().map(|uri| Untrusted::new(uri)).collect()))
+                }
+                Subscribes::Oddly => None,
+            },
             _ => None,
         };
         subject.unwrap_or(Subject::Nothing)
@@ -130,21 +153,30 @@ fn skip_other(json: &mut Json<'_>, name: &str, judged: &[&str]) -> Result<bool, 
     Ok(is_variant(name, judged))
 }
 
-/// The texts of a list. What else stands there is nothing that could be subscribed to, and it isn't
-/// known what a server would take it for.
-fn texts<'a>(json: &mut Json<'a>) -> Result<Vec<Cow<'a, str>>, Fault> {
+/// A text that is judged. It is kept whole until then, so it has a bound of its own: no head that
+/// mirrors it could hold more.
+fn judged<'a>(json: &mut Json<'a>) -> Result<Option<Cow<'a, str>>, Fault> {
+    let text = json.text_or_skip()?;
+    let too_long = text.as_ref().is_some_and(|text| text.len() > MAX_JUDGED);
+    if too_long { Err(Fault::Doubtful) } else { Ok(text) }
+}
+
+/// The texts of a list, or nothing for `null`. It isn't known what a server would take anything else
+/// for.
+fn texts<'a>(json: &mut Json<'a>) -> Result<Subscribes<'a>, Fault> {
     let mut texts = Vec::new();
     if json.sort()? != Sort::Array {
-        json.skip()?;
-        return Ok(texts);
+        let value = json.skip()?;
+        let none = json.at(value) == "null";
+        return Ok(if none { Subscribes::default() } else { Subscribes::Oddly });
     }
     json.array(|json| {
         // An empty text in a megabyte of them takes ten times its bytes.
         if texts.len() == MAX_SUBSCRIPTIONS {
             return Err(Fault::Doubtful);
         }
-        texts.push(json.text_or_skip()?.ok_or(Fault::Doubtful)?);
+        texts.push(judged(json)?.ok_or(Fault::Doubtful)?);
         Ok(())
     })?;
-    Ok(texts)
+    Ok(Subscribes::To(texts))
 }

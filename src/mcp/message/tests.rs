@@ -56,6 +56,13 @@ fn what_a_method_asks_for_is_read_wherever_the_method_stands() {
         r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["a","b"]}}"#;
     let both = vec![untrusted("a"), untrusted("b")];
     assert_eq!(subject("subscriptions/listen", listens), Subject::Resources(both));
+    for odd in [r#"{"notifications":{"resourceSubscriptions":"a"}}"#, r#"{"notifications":["a"]}"#]
+    {
+        assert_eq!(subject("subscriptions/listen", odd), Subject::Nothing, "{odd}");
+    }
+    for nothing in [r#"{"notifications":{"resourceSubscriptions":null}}"#, "{}"] {
+        assert_eq!(subject("subscriptions/listen", nothing), Subject::Resources(Vec::new()));
+    }
     for nameless in [r#"{"name":1}"#, r#"{"name":null}"#, r#"["x"]"#, "{}", r#"{"uri":"a"}"#] {
         assert_eq!(subject("tools/call", nameless), Subject::Nothing, "{nameless}");
     }
@@ -80,12 +87,19 @@ fn the_version_in_the_meta_member_is_read() {
 
 #[test]
 fn of_a_long_name_only_the_beginning_outlives_its_judgement() {
-    let name = "é".repeat(100_000);
+    let name = "é".repeat(4096);
     let text = message(&format!(r#""id":1,"method":"tools/call","params":{{"name":"{name}"}}"#));
     let mut body = read(text.as_bytes()).unwrap();
     assert_eq!(body.single().unwrap().tool(), Some(&untrusted(&name)));
     body.settle();
     assert_eq!(body.single().unwrap().tool(), Some(&untrusted(&"é".repeat(MAX_KEPT))));
+    for member in ["name", "uri", "taskId"] {
+        let params = format!(r#"{{"{member}":"{name}x"}}"#);
+        let text = message(&format!(r#""id":1,"method":"tools/call","params":{params}"#));
+        assert_eq!(read(text.as_bytes()).unwrap_err(), Denial::NotRpc, "{member}");
+    }
+    let text = message(&format!(r#""id":1,"method":"{name}x""#));
+    assert_eq!(read(text.as_bytes()).unwrap_err(), Denial::NotRpc);
 }
 
 #[test]

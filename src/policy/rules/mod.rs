@@ -94,7 +94,8 @@ impl Rulebook {
 /// Whether a glob of resources could match a URI that is judged. One without a star is a single URI,
 /// or with braces a template.
 pub fn names_a_resource(glob: &Glob) -> bool {
-    glob.name().is_none_or(|uri| uri.contains('{') || uri::is_canonical(uri))
+    let whole = glob.name().is_none_or(|uri| uri.contains('{') || uri::is_canonical(uri));
+    whole && glob.as_str().split('*').all(uri::could_be_part)
 }
 
 #[cfg(test)]

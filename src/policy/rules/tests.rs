@@ -73,6 +73,13 @@ const PLAIN: &[&str] = &[
 
 /// Other spellings of some URI, or of none.
 const RESPELLED: &[&str] = &[
+    "docs://mail/boss%40corp",
+    "docs://mail/%28x%29",
+    "docs://a/..%2Fsecret",
+    "docs://a/%5Cb",
+    "docs://a/%00",
+    "docs://a/%25",
+    "docs://a/%3F",
     "",
     "x",
     "DOCS://a",
@@ -144,6 +151,20 @@ fn no_spelling_of_a_resource_is_a_way_past_its_rules() {
     assert!(book.resource("docs://a/x") && !book.resource("docs://@a/secret"));
     let free = Arc::new(Rules::default());
     assert!(Rulebook::of(Some(&free), None).unwrap().resource("anything at all"));
+}
+
+#[test]
+fn a_glob_that_no_judged_uri_could_match_is_told_apart() {
+    let names = |text: &str| names_a_resource(&Glob::parse(text).unwrap());
+    for good in ["docs://a/*", "*", "https://*/x", "docs://a/{id}", "docs://a/%C3%A9*", "docs://a"]
+    {
+        assert!(names(good), "{good}");
+    }
+    for dead in
+        ["docs://mail/\u{e9}", "docs://\u{e9}*", "DOCS://x", "docs://a/../*b%40", "https://a"]
+    {
+        assert!(!names(dead), "{dead}");
+    }
 }
 
 proptest! {

@@ -19,6 +19,11 @@ pub(super) fn is_canonical(uri: &str) -> bool {
     named && is_plain(rest) && hierarchy_is_canonical(scheme, rest)
 }
 
+/// Whether a part of a glob could be a part of a URI that is judged, or of a template.
+pub(super) fn could_be_part(text: &str) -> bool {
+    is_plain(&text.replace(['{', '}'], ""))
+}
+
 /// Nothing that a parser takes out, turns around or encodes.
 fn is_plain(text: &str) -> bool {
     let kept = |b: u8| {
@@ -28,15 +33,19 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(kept) && text.split('%').skip(1).all(is_needed_escape)
 }
 
-/// Whether what follows a `%` is an escape in upper case of a byte that has no other spelling.
+/// Whether what follows a `%` is an escape in upper case of a byte that can't stand there as it is.
+/// Servers that take values out of a URI decode them, so `%40` would be an `@` that nobody judged, and
+/// `%2F` one more segment.
 fn is_needed_escape(rest: &str) -> bool {
     let digits = rest.as_bytes().first_chunk::<2>();
     let upper = |b: &u8| matches!(b, b'0'..=b'9' | b'A'..=b'F');
     let byte = digits
         .filter(|digits| digits.iter().all(upper))
         .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-    let has_another = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    byte.is_some_and(|byte| !has_another(byte))
+    let is_only_escaped = |b: u8| {
+        matches!(b, b' ' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}') || !b.is_ascii()
+    };
+    byte.is_some_and(is_only_escaped)
 }
 
 fn hierarchy_is_canonical(scheme: &str, rest: &str) -> bool {

@@ -125,8 +125,10 @@ fn parameter(query: &str) -> Result<Option<Range<usize>>, Repeated> {
 /// `sessionId`, `session_id`, and whatever a server may take for one of them. An encoded name was
 /// refused with the credential, and `sessionId[]`, which frameworks read as a list, is no target.
 fn names_session(name: &str) -> bool {
-    let letters = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
-    letters.map(|byte| byte.to_ascii_lowercase()).eq(*b"sessionid")
+    // Frameworks read `session.id` and `?sessionId` as names of it too.
+    let letters = || name.bytes().filter(u8::is_ascii_alphanumeric);
+    let is = |word: &[u8]| letters().map(|byte| byte.to_ascii_lowercase()).eq(word.iter().copied());
+    is(b"sessionid") || is(b"mcpsessionid")
 }
 
 fn replaced(query: &str, at: Range<usize>, id: &str) -> String {
@@ -149,6 +151,9 @@ mod tests {
             ("a;session-id=7;b", "7"),
             ("sessionId=7=8", "7=8"),
             ("sessionId", ""),
+            ("?sessionId=7", "7"),
+            ("+session.id=7", "7"),
+            ("mcp-session-id=7", "7"),
         ] {
             assert_eq!(found(query), Some(Some(id.to_owned())), "{query}");
         }
