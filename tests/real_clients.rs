@@ -33,13 +33,15 @@ mod stage;
 mod story;
 #[path = "clients/table.rs"]
 mod table;
+#[path = "clients/teller.rs"]
+mod teller;
 #[path = "clients/upstream.rs"]
 mod upstream;
 
 use crate::{
     dialect::Dialect,
     stage::{Credential, Stage},
-    story::Client,
+    teller::Client,
 };
 
 fn tell(client: Client, dialect: Dialect, credential: Credential) {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::{certificates, dialect::Dialect, gateway::Gateway, upstream::Upstream};
@@ -37,6 +38,16 @@ pub(crate) enum Credential {
 pub(crate) struct Place {
     pub(crate) url: String,
     pub(crate) bearer: Option<&'static str>,
+}
+
+impl Place {
+    /// For a client that reads it.
+    pub(crate) fn as_json(&self) -> Value {
+        match self.bearer {
+            Some(bearer) => json!({ "url": self.url, "bearer": bearer }),
+            None => json!({ "url": self.url }),
+        }
+    }
 }
 
 pub(crate) struct Stage {

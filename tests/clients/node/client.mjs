@@ -6,8 +6,8 @@
 // that answer at once, report progress, and never end. CALLS: give up on being refused after so many.
 // Where the test has a part in the story, the client asks for it and waits for a line on its standard
 // input.
-import { createInterface } from 'node:readline';
 import { connect } from './connecting.mjs';
+import { ask, end, failure, saw } from './telling.mjs';
 
 const [kind] = process.argv.slice(2);
 const { CALLS } = process.env;
@@ -16,33 +16,10 @@ const tools = JSON.parse(process.env.TOOLS);
 const PATIENCE_MS = 5_000;
 const RECOVERY_MS = 10_000;
 
-function saw(what, detail) {
-  console.log(JSON.stringify({ saw: what, detail }));
-}
-
-const standardInput = createInterface({ input: process.stdin }).on('close', () => process.exit(0));
-const lines = standardInput[Symbol.asyncIterator]();
-
-/** Asks the test for its part, and waits until it is done. */
-async function ask(what) {
-  saw(what);
-  await lines.next();
-}
-
 async function call(client, name = tools.quick, options = {}) {
   const parameters = { name, arguments: { platform: 'x' } };
   const result = await client.callTool(parameters, { timeout: PATIENCE_MS, ...options });
   return result.content[0].text;
-}
-
-/** What went wrong, as its user would read it; undefined if nothing did. */
-async function failure(attempt) {
-  try {
-    await attempt();
-    return undefined;
-  } catch (error) {
-    return [error.message, error.cause?.message].filter(Boolean).join('; ');
-  }
 }
 
 async function progress(client) {
@@ -108,6 +85,4 @@ async function story() {
   saw('closed');
 }
 
-const failed = await failure(story);
-if (failed) saw('failed', failed);
-process.exit(failed ? 1 : 0);
+await end(story);

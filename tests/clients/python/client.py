@@ -15,6 +15,7 @@ import sys
 import time
 
 from connecting import cancellation, connected
+from telling import failure, saw, tell
 
 KIND = sys.argv[1]
 CALLS = int(os.environ["CALLS"])
@@ -23,10 +24,6 @@ TOOLS = json.loads(os.environ["TOOLS"])
 PATIENCE_SECONDS = 5
 RECOVERY_SECONDS = 10
 WAITED_FOR = []
-
-
-def saw(what, detail=None):
-    print(json.dumps({"saw": what, "detail": detail}), flush=True)
 
 
 async def ask(what):
@@ -39,22 +36,6 @@ async def call(session, name=TOOLS["quick"], patience=PATIENCE_SECONDS, **option
     async with asyncio.timeout(patience):
         result = await session.call_tool(name, {"platform": "x"}, **options)
     return result.content[0].text
-
-
-def innermost(error):
-    """The errors that a user would look for in a group of them."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(innermost(inner) for inner in error.exceptions)
-    return str(error) or type(error).__name__
-
-
-async def failure(attempt):
-    """What went wrong, as its user would read it; None if nothing did."""
-    try:
-        await attempt
-    except Exception as error:
-        return innermost(error)
-    return None
 
 
 async def connection(place):
@@ -146,8 +127,4 @@ async def story():
     saw("closed")
 
 
-try:
-    asyncio.run(story())
-except BaseException as error:
-    saw("failed", innermost(error))
-    sys.exit(1)
+tell(story())
