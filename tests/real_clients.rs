@@ -1,12 +1,14 @@
 //! Official clients through the built gateway, over TLS, to servers in the manner of Postiz.
 //!
-//! Every scenario is the same story on another stage: a client connects, lists the tools, calls one, is
+//! Most scenarios are the same story on another stage: a client connects, lists the tools, calls one, is
 //! told of progress, cancels, is refused for its key and for its last day, sees its server restarted,
 //! calls until it is refused and goes on with the same session, and leaves in the middle of a call.
 //! `clients/story.rs` says what has to be seen; what a client shows its user is kept for the table of
-//! `make dialects`, which also runs the scenarios that are ignored here. One more client logs in by the
-//! OAuth of Postiz (`clients/oauth.rs`). Afterwards no key is in any
-//! output of the gateway, at the most talkative log level.
+//! `make dialects`, which also runs the scenarios that are ignored here. A second story is that of a key
+//! whose rules leave a tool out (`clients/rules.rs`): the client sees the others listed, is told that the
+//! tool is unknown, goes on, and has no use of another's session. One more client logs in by the OAuth of
+//! Postiz (`clients/oauth.rs`). Afterwards no key is in any output of the gateway, at the most talkative
+//! log level.
 
 #![expect(clippy::expect_used, reason = "a test ends at the line where its ground gives way")]
 #![expect(clippy::panic, reason = "a test ends at the line where its ground gives way")]
@@ -27,6 +29,8 @@ mod oauth;
 mod process;
 #[path = "clients/programs.rs"]
 mod programs;
+#[path = "clients/rules.rs"]
+mod rules;
 #[path = "clients/stage.rs"]
 mod stage;
 #[path = "clients/story.rs"]
@@ -46,6 +50,10 @@ use crate::{
 
 fn tell(client: Client, dialect: Dialect, credential: Credential) {
     story::tell(client, Stage::set(dialect, credential), credential);
+}
+
+fn tell_under_rules(client: Client, dialect: Dialect) {
+    rules::tell(client, Stage::set(dialect, Credential::Path));
 }
 
 #[test]
@@ -263,4 +271,196 @@ fn inspector_on_mastra_sessions() {
 #[ignore = "heavy: `make dialects`"]
 fn inspector_on_mastra_stateless() {
     inspector::tell(Stage::set(Dialect::MastraStateless, Credential::Path));
+}
+
+#[test]
+fn typescript_v1_under_rules_on_legacy() {
+    tell_under_rules(Client::TypeScriptV1, Dialect::Legacy);
+}
+
+#[test]
+fn typescript_v1_under_rules_on_sessions() {
+    tell_under_rules(Client::TypeScriptV1, Dialect::Sessions);
+}
+
+#[test]
+fn typescript_v1_under_rules_on_stateless() {
+    tell_under_rules(Client::TypeScriptV1, Dialect::Stateless);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn typescript_v1_under_rules_on_mastra_sessions() {
+    tell_under_rules(Client::TypeScriptV1, Dialect::MastraSessions);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn typescript_v1_under_rules_on_mastra_stateless() {
+    tell_under_rules(Client::TypeScriptV1, Dialect::MastraStateless);
+}
+
+#[test]
+fn typescript_v2_under_rules_on_legacy() {
+    tell_under_rules(Client::TypeScriptV2, Dialect::Legacy);
+}
+
+#[test]
+fn typescript_v2_under_rules_on_sessions() {
+    tell_under_rules(Client::TypeScriptV2, Dialect::Sessions);
+}
+
+#[test]
+fn typescript_v2_under_rules_on_stateless() {
+    tell_under_rules(Client::TypeScriptV2, Dialect::Stateless);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn typescript_v2_under_rules_on_mastra_sessions() {
+    tell_under_rules(Client::TypeScriptV2, Dialect::MastraSessions);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn typescript_v2_under_rules_on_mastra_stateless() {
+    tell_under_rules(Client::TypeScriptV2, Dialect::MastraStateless);
+}
+
+#[test]
+fn mcp_remote_under_rules_on_legacy() {
+    tell_under_rules(Client::McpRemote, Dialect::Legacy);
+}
+
+#[test]
+fn mcp_remote_under_rules_on_sessions() {
+    tell_under_rules(Client::McpRemote, Dialect::Sessions);
+}
+
+#[test]
+fn mcp_remote_under_rules_on_stateless() {
+    tell_under_rules(Client::McpRemote, Dialect::Stateless);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn mcp_remote_under_rules_on_mastra_sessions() {
+    tell_under_rules(Client::McpRemote, Dialect::MastraSessions);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn mcp_remote_under_rules_on_mastra_stateless() {
+    tell_under_rules(Client::McpRemote, Dialect::MastraStateless);
+}
+
+#[test]
+fn python_v1_under_rules_on_legacy() {
+    tell_under_rules(Client::PythonV1, Dialect::Legacy);
+}
+
+#[test]
+fn python_v1_under_rules_on_sessions() {
+    tell_under_rules(Client::PythonV1, Dialect::Sessions);
+}
+
+#[test]
+fn python_v1_under_rules_on_stateless() {
+    tell_under_rules(Client::PythonV1, Dialect::Stateless);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn python_v1_under_rules_on_mastra_sessions() {
+    tell_under_rules(Client::PythonV1, Dialect::MastraSessions);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn python_v1_under_rules_on_mastra_stateless() {
+    tell_under_rules(Client::PythonV1, Dialect::MastraStateless);
+}
+
+#[test]
+fn python_v2_under_rules_on_legacy() {
+    tell_under_rules(Client::PythonV2, Dialect::Legacy);
+}
+
+#[test]
+fn python_v2_under_rules_on_sessions() {
+    tell_under_rules(Client::PythonV2, Dialect::Sessions);
+}
+
+#[test]
+fn python_v2_under_rules_on_stateless() {
+    tell_under_rules(Client::PythonV2, Dialect::Stateless);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn python_v2_under_rules_on_mastra_sessions() {
+    tell_under_rules(Client::PythonV2, Dialect::MastraSessions);
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn python_v2_under_rules_on_mastra_stateless() {
+    tell_under_rules(Client::PythonV2, Dialect::MastraStateless);
+}
+
+#[test]
+fn curl_under_rules_on_legacy() {
+    curl::under_rules(Stage::set(Dialect::Legacy, Credential::Path));
+}
+
+#[test]
+fn curl_under_rules_on_sessions() {
+    curl::under_rules(Stage::set(Dialect::Sessions, Credential::Path));
+}
+
+#[test]
+fn curl_under_rules_on_stateless() {
+    curl::under_rules(Stage::set(Dialect::Stateless, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn curl_under_rules_on_mastra_sessions() {
+    curl::under_rules(Stage::set(Dialect::MastraSessions, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn curl_under_rules_on_mastra_stateless() {
+    curl::under_rules(Stage::set(Dialect::MastraStateless, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn inspector_under_rules_on_legacy() {
+    inspector::under_rules(Stage::set(Dialect::Legacy, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn inspector_under_rules_on_sessions() {
+    inspector::under_rules(Stage::set(Dialect::Sessions, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn inspector_under_rules_on_stateless() {
+    inspector::under_rules(Stage::set(Dialect::Stateless, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn inspector_under_rules_on_mastra_sessions() {
+    inspector::under_rules(Stage::set(Dialect::MastraSessions, Credential::Path));
+}
+
+#[test]
+#[ignore = "heavy: `make dialects`"]
+fn inspector_under_rules_on_mastra_stateless() {
+    inspector::under_rules(Stage::set(Dialect::MastraStateless, Credential::Path));
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     process::Process,
+    rules::{self, Refused},
     stage::{Place, Stage},
     table::Sheet,
 };
@@ -15,7 +16,7 @@ const CALLS: u32 = 150;
 
 /// The story of `story.rs`, written by hand.
 pub(crate) fn tell(mut stage: Stage) {
-    let mut sheet = Sheet::new("curl".to_owned(), stage.dialect.name());
+    let mut sheet = Sheet::new("life", "curl".to_owned(), stage.dialect.name());
     let tools = stage.dialect.tools();
     let mut session = Session::open(&stage, stage.right());
     sheet.note("connect", "yes", "");
@@ -42,6 +43,56 @@ pub(crate) fn tell(mut stage: Stage) {
     drop(session);
     stage.strike();
     sheet.keep();
+}
+
+/// The story of `rules.rs`, written by hand, in the version of the protocol that has batches.
+pub(crate) fn under_rules(stage: Stage) {
+    let mut sheet = Sheet::new("rules", "curl".to_owned(), stage.dialect.name());
+    let tools = stage.dialect.tools();
+    let mut session = Session::open_in("2025-03-26", &stage, stage.ruled());
+    let listed = session.ask("tools/list", &json!({}));
+    let at = |tool: &str| listed.find(&format!("\"name\":\"{tool}\""));
+    assert!(at(tools.quick) < at(tools.endless) && at(tools.quick).is_some(), "{listed}");
+    assert_eq!((at(tools.steps), listed.matches("inputSchema").count()), (None, 2), "{listed}");
+    sheet.note("listed", "2 of 3", "");
+    let unknown = session.call(tools.steps);
+    assert!(unknown.contains(&format!("Unknown tool: {}\"", tools.steps)), "{unknown}");
+    sheet.note_refusal("unknown", "200", &unknown);
+    assert!(session.call(tools.quick).contains(&format!("{} of x", tools.quick)));
+    sheet.note("goes-on", "yes", "");
+    let usurped = stage.dialect.has_sessions();
+    if usurped {
+        let mut another = Session { id: session.id.clone(), ..Session::new(&stage, stage.other()) };
+        let shown = another.call(tools.steps);
+        assert!(shown.lines().next().is_some_and(|line| line.contains(" 404")), "{shown}");
+        sheet.note_refusal("session", "404", &shown);
+    }
+    note_batch(&mut session, &stage, &mut sheet);
+    drop(session);
+    let calls = if stage.dialect.is_legacy() { 2 } else { 3 };
+    rules::judge(stage, calls, &Refused { tools: 2, sessions: usurped.into() });
+    sheet.keep();
+}
+
+/// A batch with a call that is refused is refused whole; another passes, where the server has any.
+fn note_batch(session: &mut Session, stage: &Stage, sheet: &mut Sheet) {
+    let tools = stage.dialect.tools();
+    let params = |tool: &str| json!({ "name": tool, "arguments": { "platform": "x" } });
+    let mut batch = |tool| {
+        let calls = [tools.quick, tool].map(|tool| session.message("tools/call", &params(tool)));
+        session.exchange(&json!(calls))
+    };
+    let refused = batch(tools.steps);
+    assert!(refused.contains(&format!("Unknown tool: {}\"", tools.steps)), "{refused}");
+    assert!(refused.contains("Refused with its batch"), "{refused}");
+    assert_eq!(refused.matches("request_id").count(), 2, "{refused}");
+    sheet.note("batch", "whole", &refused);
+    if stage.dialect.is_legacy() {
+        assert!(session.call(tools.quick).contains(&format!("{} of x", tools.quick)));
+    } else {
+        let passed = batch(tools.quick);
+        assert_eq!(passed.matches(&format!("{} of x", tools.quick)).count(), 2, "{passed}");
+    }
 }
 
 fn note_refused_keys(stage: &Stage, sheet: &mut Sheet) {
@@ -81,13 +132,17 @@ impl Session {
         }
     }
 
-    /// Opens the stream where the dialect wants one, and says who it is.
     fn open(stage: &Stage, place: Place) -> Self {
+        Self::open_in("2025-06-18", stage, place)
+    }
+
+    /// Opens the stream where the dialect wants one, and says who it is.
+    fn open_in(version: &str, stage: &Stage, place: Place) -> Self {
         let mut session = Self::new(stage, place);
         if session.is_legacy {
             session.open_stream();
         }
-        let welcome = session.ask("initialize", &introduction());
+        let welcome = session.ask("initialize", &introduction(version));
         assert!(welcome.contains("Postiz"), "{welcome}");
         session.id = welcome.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
@@ -111,9 +166,14 @@ impl Session {
         self.ask("tools/call", &json!({ "name": tool, "arguments": arguments, "_meta": progress }))
     }
 
-    /// Posts a request: all that is seen until its answer has come, heads included.
     fn ask(&mut self, method: &str, params: &Value) -> String {
-        let posted = Process::start(&mut self.post(method, params)).finish(self.deadline);
+        let message = self.message(method, params);
+        self.exchange(&message)
+    }
+
+    /// Posts messages: all that is seen until the answer to the last has come, heads included.
+    fn exchange(&self, messages: &Value) -> String {
+        let posted = Process::start(&mut self.post(messages)).finish(self.deadline);
         let Some((stream, _)) = &self.stream else { return posted.1.replace('\r', "") };
         let mut seen = String::new();
         loop {
@@ -131,7 +191,8 @@ impl Session {
     /// Leaves in the middle of a call, once the upstream has it: it learns of that.
     fn leave_in(mut self, tool: &str, stage: &Stage) {
         let params = json!({ "name": tool, "arguments": {} });
-        let mut pending = Process::start(&mut self.post("tools/call", &params));
+        let message = self.message("tools/call", &params);
+        let mut pending = Process::start(&mut self.post(&message));
         stage.upstream.called(tool, self.deadline);
         match self.stream.take() {
             Some((mut stream, _)) => {
@@ -149,19 +210,25 @@ impl Session {
     fn first_answer(&mut self) -> String {
         let mut command = match self.is_legacy {
             true => self.curl(&self.place.url),
-            false => self.post("initialize", &introduction()),
+            false => {
+                let message = self.message("initialize", &introduction("2025-06-18"));
+                self.post(&message)
+            }
         };
         command.args(["--no-include", "--write-out", "\n%{http_code}"]);
         Process::start(&mut command).finish(self.deadline).1.trim_end().to_owned()
     }
 
-    fn post(&mut self, method: &str, params: &Value) -> Command {
+    /// The next request.
+    fn message(&mut self, method: &str, params: &Value) -> Value {
         self.calls += 1;
-        let message =
-            json!({ "jsonrpc": "2.0", "id": self.calls, "method": method, "params": params });
+        json!({ "jsonrpc": "2.0", "id": self.calls, "method": method, "params": params })
+    }
+
+    fn post(&self, messages: &Value) -> Command {
         let url = self.stream.as_ref().map_or(&self.place.url, |(_, endpoint)| endpoint);
         let mut command = self.curl(url);
-        command.args(["--include", "--no-buffer", "--data", &message.to_string()]);
+        command.args(["--include", "--no-buffer", "--data", &messages.to_string()]);
         command.args(["--header", "Content-Type: application/json"]);
         command.args(["--header", "Accept: application/json, text/event-stream"]);
         if let Some(id) = &self.id {
@@ -180,9 +247,9 @@ impl Session {
     }
 }
 
-fn introduction() -> Value {
+fn introduction(version: &str) -> Value {
     json!({
-        "protocolVersion": "2025-06-18",
+        "protocolVersion": version,
         "capabilities": {},
         "clientInfo": { "name": "curl", "version": "1" },
     })

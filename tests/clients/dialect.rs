@@ -82,6 +82,11 @@ impl Dialect {
         !matches!(self, Self::Stateless | Self::MastraStateless)
     }
 
+    /// Whether it gives its clients sessions.
+    pub(crate) const fn has_sessions(self) -> bool {
+        matches!(self, Self::Sessions | Self::MastraSessions)
+    }
+
     /// What it says to a key that it doesn't know, with status 400.
     pub(crate) const fn wrong_key(self) -> &'static str {
         match self {

@@ -2,16 +2,19 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::{
     process::Process,
     programs,
+    rules::{self, Refused},
     stage::{Place, Stage},
     table::Sheet,
 };
 
 /// As much of the story as one command at a time can tell.
 pub(crate) fn tell(mut stage: Stage) {
-    let mut sheet = Sheet::new("inspector".to_owned(), stage.dialect.name());
+    let mut sheet = Sheet::new("life", "inspector".to_owned(), stage.dialect.name());
     let tools = stage.dialect.tools();
     let listed = run(&stage, &stage.right(), &["--method", "tools/list"]);
     assert!(listed.contains(tools.quick) && listed.contains(tools.endless), "{listed}");
@@ -38,6 +41,27 @@ pub(crate) fn tell(mut stage: Stage) {
     let limited = (0..3).map(|_| list()).find(|seen| !seen.contains(tools.quick));
     sheet.note_refusal("rate", "429", &limited.expect("one is refused"));
     stage.strike();
+    sheet.keep();
+}
+
+/// The same of the story of `rules.rs`.
+pub(crate) fn under_rules(stage: Stage) {
+    let mut sheet = Sheet::new("rules", "inspector".to_owned(), stage.dialect.name());
+    let (tools, place) = (stage.dialect.tools(), stage.ruled());
+    let listed = run(&stage, &place, &["--method", "tools/list"]);
+    let listed: Value = serde_json::from_str(&listed).expect("it shows the list alone");
+    let listed = listed.get("tools").and_then(Value::as_array).into_iter().flatten();
+    let names = listed.map(|tool| &tool["name"]).collect::<Vec<_>>();
+    assert_eq!(names, [tools.quick, tools.endless]);
+    sheet.note("listed", "2 of 3", "");
+    // It reads the list before it calls, and so never asks for what isn't there.
+    let unknown = run(&stage, &place, &arguments(tools.steps));
+    assert!(unknown.contains(&format!("'{}' not found on server", tools.steps)), "{unknown}");
+    sheet.note("unknown", "not asked", &unknown);
+    let called = run(&stage, &place, &arguments(tools.quick));
+    assert!(called.contains(&format!("{} of x", tools.quick)), "{called}");
+    sheet.note("goes-on", "yes", "");
+    rules::judge(stage, 1, &Refused { tools: 0, sessions: 0 });
     sheet.keep();
 }
 

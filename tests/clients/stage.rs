@@ -10,7 +10,12 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::{certificates, dialect::Dialect, gateway::Gateway, upstream::Upstream};
+use crate::{
+    certificates,
+    dialect::{Dialect, Tools},
+    gateway::Gateway,
+    upstream::Upstream,
+};
 
 /// How long a scenario may take, the start of all programs included.
 const SCENARIO: Duration = Duration::from_secs(60);
@@ -23,6 +28,8 @@ const CONSUMER_KEY: &str = "a-key-of-the-gateway-alone-0f3c9b";
 const FORMER_KEY: &str = "a-key-of-somebody-who-left-77b1d0";
 /// A key of a consumer who may hardly call.
 const SPARING_KEY: &str = "a-key-that-is-used-sparingly-4ae6";
+/// A key whose rules leave a tool out.
+const RULED_KEY: &str = "a-key-that-may-not-do-everything-92d7";
 /// Nobody's key.
 const WRONG_KEY: &str = "a-key-that-nobody-has-c5d2e8";
 
@@ -70,7 +77,7 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let authority = folder.path().join("ca.pem");
         let configuration = certificates::listener(folder.path())
-            + &configuration(upstream.address, key_file.path());
+            + &configuration(upstream.address, key_file.path(), dialect.tools());
         let gateway = Gateway::start(folder, &configuration, deadline);
         if let Some(found) = dialect.found() {
             assert_eq!(gateway.found(deadline), found);
@@ -106,6 +113,16 @@ impl Stage {
         self.place("", SPARING_KEY)
     }
 
+    /// A key that may not use the tool that reports progress.
+    pub(crate) fn ruled(&self) -> Place {
+        self.place("", RULED_KEY)
+    }
+
+    /// The key of a consumer who may use every tool.
+    pub(crate) fn other(&self) -> Place {
+        self.place("", CONSUMER_KEY)
+    }
+
     fn place(&self, prefix: &str, key: &'static str) -> Place {
         let base = format!("https://localhost:{}{prefix}/api/mcp", self.gateway.listener.port());
         match self.credential {
@@ -116,20 +133,22 @@ impl Stage {
         }
     }
 
-    /// Ends the gateway: no key may be in what it wrote, nor in its metrics.
-    pub(crate) fn strike(self) {
+    /// Ends the gateway, and hands back its log: no key may be in it, nor in its metrics.
+    pub(crate) fn strike(self) -> String {
         let metrics = self.gateway.metrics();
         let log = self.gateway.stop(self.deadline);
-        for key in [POSTIZ_KEY, CONSUMER_KEY, FORMER_KEY, SPARING_KEY, WRONG_KEY] {
+        for key in [POSTIZ_KEY, CONSUMER_KEY, FORMER_KEY, SPARING_KEY, RULED_KEY, WRONG_KEY] {
             assert!(!log.contains(key), "the log shows a key:\n{log}");
             assert!(!metrics.contains(key), "the metrics show a key:\n{metrics}");
         }
+        log
     }
 }
 
 /// One route that forwards the keys of strangers, and one that refuses them; a rate that a test can
-/// both reach and wait out; a consumer, one whose days are over, and one who may hardly call.
-fn configuration(upstream: SocketAddr, key_file: &Path) -> String {
+/// both reach and wait out; a consumer, one whose days are over, one who may hardly call, and one who
+/// may not use every tool.
+fn configuration(upstream: SocketAddr, key_file: &Path, tools: &Tools) -> String {
     format!(
         r#"
         [limits]
@@ -177,12 +196,21 @@ fn configuration(upstream: SocketAddr, key_file: &Path) -> String {
         rate = "1/h"
         burst = 4
 
+        [[consumers]]
+        name = "ruled"
+        key_sha256 = "{ruled}"
+        upstream_key = "file:{key_file}"
+        tools = {{ allow = ["{endless}", "{quick}"] }}
+
         [log]
         level = "trace"
         "#,
         consumer = digest(CONSUMER_KEY),
         former = digest(FORMER_KEY),
         sparing = digest(SPARING_KEY),
+        ruled = digest(RULED_KEY),
+        endless = tools.endless,
+        quick = tools.quick,
         key_file = key_file.display(),
     )
 }

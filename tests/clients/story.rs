@@ -52,7 +52,7 @@ fn hear(teller: &Process, stage: &Stage, what: &str) {
 }
 
 fn judge(client: Client, stage: &Stage, credential: Credential, sights: &Sights) {
-    let mut sheet = Sheet::new(name(client, credential), stage.dialect.name());
+    let mut sheet = Sheet::new("life", name(client, credential), stage.dialect.name());
 
     assert_eq!(sights.of("connected"), "Postiz");
     sheet.note("connect", "yes", "");

@@ -1,21 +1,24 @@
-//! What was seen, a file for each client on a dialect; `make dialects` prints them as one table.
+//! What was seen, a file for each story of a client on a dialect; `make dialects` prints them as tables.
 
 use std::{fmt::Write as _, fs, path::Path};
 
 /// What the clients were shown that the gateway refused.
 const KEY_REFUSED: &str = "A valid key is needed.";
 const RATE_REFUSED: &str = "The rate limit is reached.";
+const TOOL_REFUSED: &str = "Unknown tool: ";
+const SESSION_REFUSED: &str = "This session isn't known here.";
 
 /// The lines of one client on one dialect.
 pub(crate) struct Sheet {
+    story: &'static str,
     client: String,
     dialect: &'static str,
     lines: String,
 }
 
 impl Sheet {
-    pub(crate) fn new(client: String, dialect: &'static str) -> Self {
-        Self { client, dialect, lines: String::new() }
+    pub(crate) fn new(story: &'static str, client: String, dialect: &'static str) -> Self {
+        Self { story, client, dialect, lines: String::new() }
     }
 
     /// Notes a step: a word for the table, and under it what the client showed in full.
@@ -28,10 +31,10 @@ impl Sheet {
 
     /// Notes a refusal: does the client show the gateway's own sentence, or only the status?
     pub(crate) fn note_refusal(&mut self, step: &str, status: &str, shown: &str) -> &'static str {
-        let says = |sentence| shown.contains(sentence);
+        let sentences = [KEY_REFUSED, RATE_REFUSED, TOOL_REFUSED, SESSION_REFUSED];
         let word = match shown {
-            _ if says(KEY_REFUSED) || says(RATE_REFUSED) => "sentence",
-            _ if says(status) => "status",
+            _ if sentences.iter().any(|sentence| shown.contains(sentence)) => "sentence",
+            _ if shown.contains(status) => "status",
             _ => "hidden",
         };
         self.note(step, word, shown);
@@ -42,7 +45,7 @@ impl Sheet {
     pub(crate) fn keep(self) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dialects");
         fs::create_dir_all(&folder).expect("the folder is ours");
-        let file = folder.join(format!("{}.{}.tsv", self.client, self.dialect));
+        let file = folder.join(format!("{}.{}.{}.tsv", self.client, self.dialect, self.story));
         fs::write(file, self.lines).expect("the folder is ours");
     }
 }

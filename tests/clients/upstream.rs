@@ -32,9 +32,14 @@ impl Upstream {
 
     /// Waits until a call of the tool has reached it: the id of the call.
     pub(crate) fn called(&self, tool: &str, deadline: Instant) -> Value {
-        self.event(deadline, |event| {
-            (event["event"] == "called" && event["tool"] == tool).then(|| event["id"].clone())
-        })
+        self.event(deadline, |event| is_call(event, tool).then(|| event["id"].clone()))
+    }
+
+    /// Whether a call of the tool has reached it so far.
+    pub(crate) fn was_called(&self, tool: &str) -> bool {
+        let output = self.process.output();
+        let mut events = output.lines().filter_map(|line| serde_json::from_str(line).ok());
+        events.any(|event| is_call(&event, tool))
     }
 
     /// Waits until it is told that the call is cancelled.
@@ -54,6 +59,10 @@ impl Upstream {
     fn event<T>(&self, deadline: Instant, wanted: impl Fn(&Value) -> Option<T>) -> T {
         self.process.wait_for(deadline, |line| wanted(&serde_json::from_str(line).ok()?))
     }
+}
+
+fn is_call(event: &Value, tool: &str) -> bool {
+    event["event"] == "called" && event["tool"] == tool
 }
 
 fn listen(dialect: Dialect, key: &str, port: u16, deadline: Instant) -> (Process, SocketAddr) {

@@ -8,10 +8,13 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 const BRIDGE = new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url).pathname;
 const IDENTITY = { name: 'portcullis-test', version: '1.0.0' };
 
-/** A client of this kind, connected to the place; with `callTool(parameters, options)` in each. */
-export async function connect(kind, { url, bearer }) {
+/**
+ * A client of this kind, connected to the place; with `callTool(parameters, options)` in each. With
+ * a session it says that it has been there before.
+ */
+export async function connect(kind, { url, bearer }, sessionId = undefined) {
   const headers = bearer ? { Authorization: `Bearer ${bearer}` } : {};
-  const options = { requestInit: { headers } };
+  const options = { requestInit: { headers }, sessionId };
   switch (kind) {
     case 'v1-sse':
       return connectV1(new SSEClientTransport(new URL(url), options));

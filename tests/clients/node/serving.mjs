@@ -91,7 +91,9 @@ function hear(text) {
   } catch {
     return undefined;
   }
-  if (message.method === 'tools/call') tell('called', { tool: message.params.name, id: message.id });
-  if (message.method === 'notifications/cancelled') tell('cancelled', { id: message.params.requestId });
+  for (const { method, params, id } of [message].flat()) {
+    if (method === 'tools/call') tell('called', { tool: params.name, id });
+    if (method === 'notifications/cancelled') tell('cancelled', { id: params.requestId });
+  }
   return message;
 }
