@@ -57,7 +57,13 @@ pub(super) fn routes(
     upstreams: &[upstreams::Draft],
     reading: &mut Reading<'_>,
 ) {
-    let by_oauth: Vec<_> = drafts.iter().map(|draft| oauth::claimed(draft, upstreams)).collect();
+    let claimed = |draft: &routes::Draft| {
+        let (at, (name, _)) = draft.oauth.as_ref().zip(draft.upstream.as_ref())?;
+        let upstream = upstreams.iter().find(|upstream| upstream.name == *name);
+        let prefix = upstream.and_then(|upstream| upstream.strip_prefix.as_ref());
+        Some(oauth::claimed(at, prefix.map(|(prefix, _)| prefix)))
+    };
+    let by_oauth: Vec<_> = drafts.iter().map(|d| claimed(d).unwrap_or_default()).collect();
     let mut claims: HashMap<Option<&str>, Vec<&(Template, Span)>> = HashMap::new();
     for (draft, by_oauth) in drafts.iter().zip(&by_oauth) {
         let named = draft.hosts.iter().map(|(host, _)| Some(&*host.0));

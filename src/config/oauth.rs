@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Span, reading::Reading, routes, table::Table, upstreams};
+use super::{Span, reading::Reading, table::Table};
 use crate::{
     policy::Quota,
     snapshot::{OauthPart, Route, RouteKind, Upstream, UpstreamAuth, WebRoute},
@@ -38,15 +38,9 @@ pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<S
     Some(item.at)
 }
 
-/// The paths that a route claims by the setting, and where that is written.
-pub(super) fn claimed(
-    draft: &routes::Draft,
-    upstreams: &[upstreams::Draft],
-) -> Vec<(Template, Span)> {
-    let (Some(at), Some((name, _))) = (&draft.oauth, &draft.upstream) else { return Vec::new() };
-    let upstream = upstreams.iter().find(|upstream| upstream.name == *name);
-    let prefix = upstream.and_then(|upstream| upstream.strip_prefix.as_ref());
-    let prefix = prefix.map(|(prefix, _)| prefix.text().trim_end_matches('/'));
+/// The paths that a route claims by the setting, written there, whose upstream takes `prefix` off.
+pub(super) fn claimed(at: &Span, prefix: Option<&Template>) -> Vec<(Template, Span)> {
+    let prefix = prefix.map(|prefix| prefix.text().trim_end_matches('/'));
     let behind = prefix.into_iter().flat_map(templates);
     templates("").chain(behind).map(|(_, template)| (template, at.clone())).collect()
 }
