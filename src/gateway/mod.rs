@@ -26,7 +26,7 @@ use crate::{
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, LimiterSizes, Places},
     proxy::{LegacyStreams, Memory, State},
-    snapshot::{ListenerKind, Snapshot, UpstreamAuth},
+    snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
     types::{Drain, Draining, Name},
     upstream::Server,
 };
@@ -192,9 +192,12 @@ async fn plane(socket: std::net::TcpListener, metrics: Metrics, readiness: Readi
 
 fn servers(snapshot: &Snapshot) -> HashMap<Name, Arc<Server>> {
     let upstreams = snapshot.routes.iter().map(|route| &route.upstream);
-    upstreams
-        .map(|upstream| (upstream.name.clone(), Arc::new(Server::new(Arc::clone(upstream)))))
-        .collect()
+    let server = |upstream: &Arc<Upstream>| {
+        let server = Server::new(Arc::clone(upstream));
+        server.tools().configure(snapshot.tools_named_for(&upstream.name));
+        (upstream.name.clone(), Arc::new(server))
+    };
+    upstreams.map(server).collect()
 }
 
 /// A consumer has a bucket for each route and one for `server/discover`; four times the room makes

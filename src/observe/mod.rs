@@ -6,6 +6,7 @@ mod metrics;
 mod path;
 mod record;
 mod redact;
+mod tools;
 mod trace;
 
 pub use line::LogFormat;
@@ -14,4 +15,5 @@ pub use metrics::{ConnectionGuard, ConnectionOutcome, HandshakeOutcome, Metrics,
 pub use path::LoggablePath;
 pub use record::{Batched, Event, Outcome, Record};
 pub use redact::{MASK, Redacted, Syntax, redact};
+pub use tools::{KnownTools, ToolLabel};
 pub use trace::{BadFilter, init_tracing, install_panic_hook, tracing_dispatch};

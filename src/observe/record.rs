@@ -4,6 +4,7 @@ use super::{
     line::{Line, LogFormat, Opening},
     path::LoggablePath,
     redact::{Syntax, holds_long_secret, redact},
+    tools::ToolLabel,
 };
 use crate::types::{Fingerprint, Method, Name, RequestId, Untrusted, write_address};
 
@@ -75,17 +76,19 @@ pub struct Record {
     pub batch: Vec<Batched>,
     /// The tool that was called.
     pub tool: Option<Untrusted>,
+    /// What the tool is counted as. For metrics; the line has the name that the client wrote.
+    pub tool_label: ToolLabel,
     /// The upstream, if it was asked.
     pub upstream: Option<Name>,
 }
 
 /// A message of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batched {
     /// The MCP method, from a closed list.
     pub method: &'static str,
-    /// Whether it calls a tool.
-    pub calls_tool: bool,
+    /// What the tool that it calls is counted as.
+    pub tool: ToolLabel,
 }
 
 impl Event {

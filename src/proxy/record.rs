@@ -3,7 +3,7 @@
 use super::place::{End, Known, Place};
 use crate::{
     mcp::{Body, Message},
-    observe::{Batched, Event, Outcome, Record},
+    observe::{Batched, Event, Outcome, Record, ToolLabel},
 };
 
 /// The exchange has ended.
@@ -29,6 +29,9 @@ pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16, bytes
 }
 
 fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
+    let label = |message: &Message| label(place, known, message);
+    let batched =
+        |message: &Message| Batched { method: message.method.as_str(), tool: label(message) };
     let (mcp_method, tool, batch) = match &known.call {
         Some(Body::One(message)) => {
             (Some(message.method.as_str()), message.tool().cloned(), Vec::new())
@@ -58,10 +61,14 @@ fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
         mcp_method,
         batch,
         tool,
+        tool_label: known.call.as_ref().and_then(Body::single).map_or(ToolLabel::NONE, label),
         upstream: known.upstream.clone(),
     }
 }
 
-fn batched(message: &Message) -> Batched {
-    Batched { method: message.method.as_str(), calls_tool: message.tool().is_some() }
+/// What a message's tool is counted as: by its name where its upstream's are known by it.
+fn label(place: &Place<'_>, known: &Known, message: &Message) -> ToolLabel {
+    let Some(tool) = message.tool() else { return ToolLabel::NONE };
+    let tools = known.route.as_ref().and_then(|route| place.state.tools(route));
+    tools.map_or(ToolLabel::OTHER, |tools| tools.label(tool.as_str()))
 }

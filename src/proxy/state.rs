@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 
 use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
-    observe::{LogSink, Metrics},
+    observe::{KnownTools, LogSink, Metrics},
     policy::{Leases, Limiter, Places},
     snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
@@ -42,6 +42,11 @@ impl State {
     /// How the server of a route speaks, where that is known.
     pub(super) fn dialect(&self, route: &Route) -> Option<Dialect> {
         self.servers.get(&route.upstream.name)?.dialect()
+    }
+
+    /// The tools of the server of a route that are known by name.
+    pub(super) fn tools(&self, route: &Route) -> Option<&KnownTools> {
+        Some(self.servers.get(&route.upstream.name)?.tools())
     }
 
     /// The same for one more worker: all is shared but the kept connections, each of which belongs

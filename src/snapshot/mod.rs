@@ -17,7 +17,10 @@ pub use upstream::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstre
 
 /// `log.format`.
 pub use crate::observe::LogFormat;
-use crate::policy::{Consumers, NetList, TrustedProxies};
+use crate::{
+    policy::{Consumers, NetList, Rules, TrustedProxies},
+    types::Name,
+};
 
 /// Everything that the gateway was told, ready to be asked.
 pub struct Snapshot {
@@ -39,6 +42,20 @@ pub struct Snapshot {
     pub consumers: Consumers,
     /// How to log.
     pub log: Log,
+}
+
+impl Snapshot {
+    /// The tools that rules write out for whoever reaches an upstream.
+    pub fn tools_named_for<'s>(&'s self, upstream: &Name) -> impl Iterator<Item = &'s str> {
+        let routes: Vec<_> = self.routes.iter().filter(|r| r.upstream.name == *upstream).collect();
+        let of_routes: Vec<&Rules> =
+            routes.iter().filter_map(|route| route.mcp()?.rules.as_deref()).collect();
+        let of_consumers = self.consumers.iter().filter_map(move |consumer| {
+            let reaches = routes.iter().any(|r| r.mcp().is_some() && consumer.may_use(&r.name));
+            consumer.rules.as_deref().filter(|_| reaches)
+        });
+        of_routes.into_iter().chain(of_consumers).flat_map(|rules| rules.tools.written())
+    }
 }
 
 /// `[access]`.

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{dialect::Known, names::Names, pool::Pool, postiz, race::race, sessions::Sessions};
 use crate::{
+    observe::KnownTools,
     snapshot::{Dialect, Upstream},
     types::Name,
     wire::{Connection, Socket, Transport},
@@ -25,6 +26,7 @@ pub struct Server {
     pub upstream: Arc<Upstream>,
     names: Arc<Names>,
     dialect: Arc<Known>,
+    tools: Arc<KnownTools>,
     pool: Pool,
     /// Where those that nobody uses are ended.
     pub(super) sessions: Option<Arc<Sessions>>,
@@ -45,6 +47,7 @@ impl Server {
             upstream,
             names: Arc::new(names),
             dialect: Arc::new(dialect),
+            tools: Arc::default(),
             pool: Pool::default(),
             sessions,
             warned: Arc::new(Once::new()),
@@ -57,6 +60,7 @@ impl Server {
             upstream: Arc::clone(&self.upstream),
             names: Arc::clone(&self.names),
             dialect: Arc::clone(&self.dialect),
+            tools: Arc::clone(&self.tools),
             pool: Pool::default(),
             sessions: self.sessions.clone(),
             warned: Arc::clone(&self.warned),
@@ -106,6 +110,11 @@ impl Server {
     /// Asks for the server's addresses again and again. Ends only when dropped.
     pub async fn keep_names_fresh(&self) {
         self.names.keep_fresh().await;
+    }
+
+    /// Its tools that are known by name.
+    pub fn tools(&self) -> &KnownTools {
+        &self.tools
     }
 
     /// How it speaks MCP, where that is configured or was found out.

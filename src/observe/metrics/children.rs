@@ -15,7 +15,10 @@ use prometheus::{Histogram, IntCounter};
 
 use super::families::Families;
 use crate::{
-    observe::record::{Outcome, Record},
+    observe::{
+        record::{Outcome, Record},
+        tools::ToolLabel,
+    },
     types::{Method, Name},
 };
 
@@ -104,7 +107,7 @@ pub(super) struct CallLabels {
     route: Option<Name>,
     consumer: Option<Name>,
     method: &'static str,
-    tool: &'static str,
+    tool: ToolLabel,
     outcome: Outcome,
 }
 
@@ -112,14 +115,13 @@ impl CallLabels {
     /// The labels of each MCP message that a record is of.
     pub(super) fn of(record: &Record) -> impl Iterator<Item = Self> {
         let single = record.mcp_method.filter(|_| record.batch.is_empty());
-        let single = single.map(|method| (method, record.tool.is_some()));
-        let batch = record.batch.iter().map(|message| (message.method, message.calls_tool));
-        single.into_iter().chain(batch).map(|(method, calls_tool)| Self {
+        let single = single.map(|method| (method, &record.tool_label));
+        let batch = record.batch.iter().map(|message| (message.method, &message.tool));
+        single.into_iter().chain(batch).map(|(method, tool)| Self {
             route: record.route.clone(),
             consumer: record.consumer.clone(),
             method,
-            // Which names are the upstream's own isn't known, so none is a label.
-            tool: if calls_tool { "other" } else { "" },
+            tool: tool.clone(),
             outcome: record.outcome,
         })
     }
@@ -131,10 +133,11 @@ impl Series for Call {
     fn resolve(labels: &CallLabels, families: &Families) -> Self {
         let CallLabels { method, tool, outcome, .. } = labels;
         let (route, consumer) = (label(labels.route.as_ref()), label(labels.consumer.as_ref()));
+        let tool = tool.as_str();
         let call = [route, consumer, method, tool, outcome.as_str()];
         Self {
             calls: families.mcp_calls.with_label_values(&call),
-            duration: families.mcp_call_duration.with_label_values(&[*method, *tool]),
+            duration: families.mcp_call_duration.with_label_values(&[*method, tool]),
         }
     }
 }

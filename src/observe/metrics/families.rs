@@ -55,7 +55,7 @@ families! {
     stream_seconds: HistogramVec = "stream_seconds" ["route"] STREAM;
     /// Events relayed to clients.
     stream_events: IntCounterVec = "stream_events_total" ["route"];
-    /// MCP messages that ended, by how; a tool counts by name only if the upstream lists it.
+    /// MCP messages that ended, by how; a tool counts by name if the upstream lists it or the configuration names it.
     mcp_calls: IntCounterVec = "mcp_calls_total" ["route", "consumer", "method", "tool", "outcome"];
     /// Seconds that MCP messages took.
     mcp_call_duration: HistogramVec = "mcp_call_duration_seconds" ["method", "tool"] EXCHANGE;

@@ -1,7 +1,10 @@
 //! Everything that the gateway counts.
 //!
-//! A label is a configured name or a word of a closed list; no method takes a text that a client
-//! could have chosen. The number of series is fixed when the configuration is read.
+//! A label is a configured name, a word of a closed list, or the name of a tool that [`KnownTools`]
+//! gave out; no method takes a text that a client could have chosen. So the number of series is bounded:
+//! calls have the most, a series for every route, consumer, tool and outcome that met.
+//!
+//! [`KnownTools`]: super::KnownTools
 
 mod children;
 mod families;

@@ -30,6 +30,7 @@ pub(in crate::observe) fn full() -> Record {
         mcp_method: Some("tools/call"),
         batch: Vec::new(),
         tool: Some(Untrusted::new("integrationList")),
+        tool_label: ToolLabel::OTHER,
         upstream: Some(name("postiz")),
     }
 }
@@ -48,6 +49,7 @@ pub(in crate::observe) fn bare() -> Record {
         first_byte: None,
         mcp_method: None,
         tool: None,
+        tool_label: ToolLabel::NONE,
         upstream: None,
         ..full()
     }

@@ -39,6 +39,12 @@ impl Names {
         self.allow.as_deref().is_none_or(any) && !any(&self.deny)
     }
 
+    /// Those that are written out, without a star.
+    pub fn written(&self) -> impl Iterator<Item = &str> {
+        let globs = self.allow.iter().flatten().chain(&self.deny);
+        globs.filter_map(Glob::name)
+    }
+
     /// Whether every name is let in.
     fn are_all(&self) -> bool {
         self.allow.is_none() && self.deny.is_empty()
