@@ -30,6 +30,7 @@ mod sieve;
 mod spelling;
 mod state;
 mod stream;
+mod tools;
 mod web;
 
 pub use connection::serve;

@@ -8,8 +8,10 @@ use std::{
 };
 
 use super::{
+    admit::Admission,
     legacy::Told,
     state::{Door, State},
+    tools::Learner,
 };
 use crate::{
     mcp::Body,
@@ -88,6 +90,15 @@ pub(super) struct Source<'s> {
     /// The field that a trusted proxy writes the client's address to.
     pub(super) trusted_header: &'s str,
     pub(super) scheme: &'static str,
+}
+
+/// What an MCP answer answers.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'x> {
+    pub(super) entered: &'x McpEntered<'x, 'x>,
+    pub(super) admission: &'x Admission,
+    /// Who learns from what it lists.
+    pub(super) learner: Option<Learner<'x>>,
 }
 
 /// Why an exchange went no further.

@@ -12,10 +12,11 @@ use super::{
     events::Events,
     forward::{Answered, Sent},
     leak::{self, Veil},
-    place::{End, Known, McpEntered, Next, Place, Stopped},
+    place::{End, Known, McpEntered, Next, Place, Said, Stopped},
     record, respond, session,
     sieve::{self, NotPassed},
-    stream::{Pump, Pumped, Said},
+    stream::{Pump, Pumped},
+    tools::Learner,
 };
 use crate::{
     mcp::{Body, Kind},
@@ -76,8 +77,9 @@ pub(super) async fn relay(
     if events.is_some() {
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
+    let learner = Learner::of(place, (known, sent.admission), &sent.answer);
     let mut pump = Pump::new(place, client, out, events);
-    let said = Said { entered, admission: sent.admission };
+    let said = Said { entered, admission: sent.admission, learner };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
@@ -104,7 +106,8 @@ async fn sifted(
     if let Some(book) = &sent.admission.book
         && is_json(&sent.answer.head.fields)
     {
-        body = sieve::sifted(body, book).map_err(|why| refused(why, sent))?;
+        let learner = Learner::of(place, (known, sent.admission), &sent.answer);
+        body = sieve::sifted(body, (book, learner)).map_err(|why| refused(why, sent))?;
     } else if status == StatusCode::OK && !body.is_empty() && waits_for_a_message(head, known) {
         // It could be a list to somebody.
         return Err(refused(NotPassed::OtherType, sent).into());

@@ -7,6 +7,7 @@ use super::{
     forward::Answered,
     memory::{Held, Memory, Share},
     place::{Place, Stopped},
+    tools::{Heard, Learner},
 };
 use crate::{
     mcp::{self, Listed, Piece, Sifted, Unreadable, WholeEvents},
@@ -44,11 +45,12 @@ impl<'m> Sieve<'m> {
     pub(super) fn pass(
         &mut self,
         bytes: &[u8],
+        learner: Option<Learner<'_>>,
         mut put: impl FnMut(&[u8]),
     ) -> Result<(), NotPassed> {
         self.events.feed(bytes);
         while let Some(piece) = self.events.next_piece() {
-            put_piece(piece, &self.book, &mut put)?;
+            put_piece(piece, (&self.book, learner), &mut put)?;
         }
         match self.events.held() {
             held if held > MOST => Err(NotPassed::TooLarge),
@@ -57,8 +59,13 @@ impl<'m> Sieve<'m> {
     }
 
     /// The stream has ended; `put` gets what was left of it.
-    pub(super) fn end(&mut self, mut put: impl FnMut(&[u8])) -> Result<(), NotPassed> {
-        self.events.rest().map_or(Ok(()), |rest| put_piece(rest, &self.book, &mut put))
+    pub(super) fn end(
+        &mut self,
+        learner: Option<Learner<'_>>,
+        mut put: impl FnMut(&[u8]),
+    ) -> Result<(), NotPassed> {
+        let rest = self.events.rest();
+        rest.map_or(Ok(()), |rest| put_piece(rest, (&self.book, learner), &mut put))
     }
 }
 
@@ -97,24 +104,39 @@ impl From<Unreadable> for NotPassed {
     }
 }
 
-fn put_piece(piece: Piece, book: &Rulebook, put: &mut impl FnMut(&[u8])) -> Result<(), NotPassed> {
+fn put_piece(
+    piece: Piece,
+    (book, learner): (&Rulebook, Option<Learner<'_>>),
+    put: &mut impl FnMut(&[u8]),
+) -> Result<(), NotPassed> {
     match piece {
         Piece::Between(bytes) => put(&bytes),
-        Piece::Event(event) => match mcp::sift_event(&event, keeps(book))? {
-            Some(sifted) => put(&sifted),
-            None => put(&event),
-        },
+        Piece::Event(event) => {
+            let (mut heard, keeps) = (Heard::by(learner), keeps(book));
+            let judge = |listed, name: &str| heard.note(listed, name) && keeps(listed, name);
+            match mcp::sift_event(&event, judge)? {
+                Some(sifted) => put(&sifted),
+                None => put(&event),
+            }
+            heard.learn();
+        }
     }
     Ok(())
 }
 
 /// An answer's body without what may not be used.
-pub(super) fn sifted(body: Held<Vec<u8>>, book: &Rulebook) -> Result<Held<Vec<u8>>, NotPassed> {
+pub(super) fn sifted(
+    body: Held<Vec<u8>>,
+    (book, learner): (&Rulebook, Option<Learner<'_>>),
+) -> Result<Held<Vec<u8>>, NotPassed> {
     let text = std::str::from_utf8(&body).map_err(|_| NotPassed::Unreadable)?;
     if text.trim().is_empty() {
         return Ok(body);
     }
-    match mcp::sift(text, keeps(book))? {
+    let (mut heard, keeps) = (Heard::by(learner), keeps(book));
+    let sifted = mcp::sift(text, |listed, name| heard.note(listed, name) && keeps(listed, name))?;
+    heard.learn();
+    match sifted {
         Sifted::AsItIs => Ok(body),
         Sifted::Rewritten(text) => Ok(body.with(text.into_bytes())),
     }

@@ -7,15 +7,15 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    admit::Admission,
     endpoint,
     events::{Events, First},
     forward::Answered,
     leak::{self, Veil},
     legacy,
-    place::{McpEntered, Place},
+    place::{Place, Said},
     session,
     sieve::{NotPassed, Sieve},
+    tools::Copied,
 };
 use crate::{
     mcp::{Replaced, Step, replace_data},
@@ -36,16 +36,11 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
     veil: Option<Veil>,
     /// Where there are rules, a stream is let through by events.
     sieve: Option<Sieve<'s>>,
+    /// Where there are none, an answer that teaches something is copied.
+    copied: Option<Copied<'s>>,
     bytes_out: u64,
     /// Whether the client's going ends it.
     heeds_client: bool,
-}
-
-/// What an MCP answer answers.
-#[derive(Clone, Copy)]
-pub(super) struct Said<'x> {
-    pub(super) entered: &'x McpEntered<'x, 'x>,
-    pub(super) admission: &'x Admission,
 }
 
 /// How a body ended.
@@ -80,11 +75,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     pub(super) fn new(
         place: &'p mut Place<'s>,
         client: &'c mut Client<'a>,
-        head: Outgoing,
+        out: Outgoing,
         events: Option<Events>,
     ) -> Self {
-        let (veil, sieve) = (None, None);
-        Self { place, client, out: head, events, veil, sieve, bytes_out: 0, heeds_client: true }
+        let (veil, sieve, copied, bytes_out) = (None, None, None, 0);
+        Self { place, client, out, events, veil, sieve, copied, bytes_out, heeds_client: true }
     }
 
     /// The client still sends what nobody reads any more: that it does is no sign that it left.
@@ -113,8 +108,14 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// Runs until either side ends; `said` is what an MCP answer answers. Where the body came whole,
     /// the upstream's connection may carry another request.
     pub(super) async fn run(&mut self, answer: &mut Answered, said: Option<Said<'_>>) -> Pumped {
+        let memory = &self.place.state.memory;
+        self.copied = said.and_then(|said| Copied::of(said, answer, memory));
         let pumped = self.pump(answer, said).await;
         answer.head.persistent &= pumped == Pumped::Whole;
+        // Where the upstream is gone the client still waits to be told.
+        if let Some(copied) = self.copied.take().filter(|_| pumped != Pumped::UpstreamGone) {
+            copied.teach(said.and_then(|said| said.learner));
+        }
         pumped
     }
 
@@ -247,6 +248,9 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             self.out.put_whole(data);
             return true;
         };
+        if let Some(copied) = &mut self.copied {
+            copied.feed(&data);
+        }
         while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
             let (step, used) = first.feed(&data);
             let rest = data.split_off(used);
@@ -275,7 +279,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
 
     /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
     /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
-    fn announce(&mut self, event: &[u8], Said { entered, admission }: Said<'_>) -> Option<Vec<u8>> {
+    fn announce(
+        &mut self,
+        event: &[u8],
+        Said { entered, admission, .. }: Said<'_>,
+    ) -> Option<Vec<u8>> {
         let events = self.events.as_mut()?;
         events.first = First::Passed;
         let credential = &admission.credential;
@@ -313,7 +321,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             self.cover(data, said);
             return true;
         };
-        let passed = sieve.pass(data, |piece| self.cover(piece, said));
+        let passed = sieve.pass(data, said.learner, |piece| self.cover(piece, said));
         self.sieve = Some(sieve);
         judged(passed, said)
     }
@@ -332,7 +340,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// The upstream's body has ended: what was held of it may go. `false` where it can't be judged.
     fn lift(&mut self, said: Option<Said<'_>>) -> bool {
         if let (Some(mut sieve), Some(said)) = (self.sieve.take(), said) {
-            let ended = sieve.end(|piece| self.cover(piece, said));
+            let ended = sieve.end(said.learner, |piece| self.cover(piece, said));
             if !judged(ended, said) {
                 return false;
             }

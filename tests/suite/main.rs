@@ -35,6 +35,7 @@ mod upstream_tls;
 mod upstreams;
 
 mod drain;
+mod metrics;
 mod panics;
 mod process;
 mod records;
