@@ -90,7 +90,7 @@ impl<'h> Heads<'h> {
 }
 
 /// Versions are dates, so they are ordered as texts.
-pub(super) fn is_mirroring(version: &[u8]) -> bool {
+fn is_mirroring(version: &[u8]) -> bool {
     let digit_or_dash = |(at, byte): (usize, &u8)| {
         if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() }
     };
@@ -199,6 +199,20 @@ mod tests {
         assert!(heads(NEW, "tasks/result", "").agree_with(&removed), "it mirrors nothing");
         let list = call("tools/list", r#""x":1"#, "");
         assert!(!heads("", "tools/list", "a").agree_with(&list), "a list has no name");
+    }
+
+    #[test]
+    fn a_single_later_date_mirrors_and_has_no_sessions() {
+        for later in ["2026-07-28", "2026-12-01", "2027-01-01"] {
+            assert!(heads(later, "", "").mirror(), "{later}");
+        }
+        let twice = Heads { version: Line::Several, ..heads("", "", "") };
+        assert!(!twice.mirror());
+        for other in ["2024-11-05", "2026-07-27", "", "DRAFT-2026", "2026-07-28-x", "2026x07x28"] {
+            assert!(!heads(other, "", "").mirror(), "{other}");
+        }
+        let empty = Heads { version: Line::One(b""), ..heads("", "", "") };
+        assert!(!empty.mirror());
     }
 
     #[test]

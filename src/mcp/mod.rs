@@ -17,5 +17,5 @@ pub use heads::{Heads, Line};
 pub use listing::{Listed, Sifted, Unreadable, sift};
 pub use message::{Body, Kind, Message, RpcId, Subject, error_response, read};
 pub use method::Method;
-pub use session::{denies_session, has_sessions};
+pub use session::denies_session;
 pub use whole_events::{Piece, WholeEvents, event_data, sift_event};

@@ -1,19 +1,8 @@
-//! Sessions as versions of the protocol have them, and as servers mistake them.
+//! Sessions as servers mistake them.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-
-use super::heads;
-
-/// Whether a request whose `MCP-Protocol-Version` lines say so may name a session. Only who says in
-/// one word that it speaks a later version has none.
-pub fn has_sessions<'v>(mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
-    match (lines.next(), lines.next()) {
-        (Some(version), None) => !heads::is_mirroring(version),
-        _ => true,
-    }
-}
 
 /// The code that servers on the official SDKs give to a request that their transport refuses.
 const TRANSPORT_ERROR: i64 = -32000;
@@ -42,19 +31,6 @@ struct Error<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_single_later_date_has_no_sessions() {
-        let has = |lines: &[&str]| has_sessions(lines.iter().map(|line| line.as_bytes()));
-        for later in ["2026-07-28", "2026-12-01", "2027-01-01"] {
-            assert!(!has(&[later]), "{later}");
-            assert!(has(&[later, later]));
-        }
-        for other in ["2024-11-05", "2026-07-27", "", "DRAFT-2026", "2026-07-28-x", "2026x07x28"] {
-            assert!(has(&[other]), "{other}");
-        }
-        assert!(has(&[]));
-    }
 
     #[test]
     fn a_session_is_denied_by_an_error_of_the_transport_that_speaks_of_it() {

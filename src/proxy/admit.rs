@@ -148,7 +148,9 @@ pub(super) async fn admit(
     // that never was.
     let silent = gates::stream_says_something(head.method, state, route);
     silent.map_err(|denial| quota::first_of(&knocked, denial))?;
-    let session = session::open(&state.seal, &head.fields, &entered.lead, &credential.digest);
+    let heads = judge::heads(&head.fields);
+    let named = (&head.fields, &heads);
+    let session = session::open(&state.seal, named, &entered.lead, &credential.digest);
     let session = session.map_err(|denial| quota::first_of(&knocked, denial))?;
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
@@ -175,8 +177,8 @@ pub(super) async fn admit(
     charged?;
     let book = judge::rulebook(rules, principal.consumer());
     if let Some(call) = &known.call {
-        judge::head_agrees(head, call)?;
-        judge::calls(book.as_ref(), head, call)?;
+        judge::head_agrees(&heads, call)?;
+        judge::calls(book.as_ref(), &heads, call)?;
     }
     let opens = (head.method, known.call.as_ref());
     let lease = quota::stream(state, (&route.name, rules.max_streams), holder, opens)?;

@@ -8,7 +8,7 @@ use crate::{
     policy::{Consumer, Rulebook},
     snapshot::McpRoute,
     types::Denial,
-    wire::{Fields, RequestHead},
+    wire::Fields,
 };
 
 /// What the head says of the body.
@@ -30,8 +30,7 @@ pub(super) fn heads(fields: &Fields) -> Heads<'_> {
 
 /// The head agrees with the body, and the version has what the body is. Whoever behind us goes by
 /// the head would otherwise do another thing than what was judged.
-pub(super) fn head_agrees(head: &RequestHead, call: &Body) -> Result<(), Denial> {
-    let heads = heads(&head.fields);
+pub(super) fn head_agrees(heads: &Heads<'_>, call: &Body) -> Result<(), Denial> {
     match call {
         Body::Batch(_) if !heads.have_batches() => Err(Denial::NotRpc),
         call if !heads.agree_with(call) => Err(Denial::HeadMismatch),
@@ -45,13 +44,9 @@ pub(super) fn rulebook(route: &McpRoute, consumer: Option<&Arc<Consumer>>) -> Op
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.
-pub(super) fn calls(
-    book: Option<&Rulebook>,
-    head: &RequestHead,
-    call: &Body,
-) -> Result<(), Judged> {
+pub(super) fn calls(book: Option<&Rulebook>, heads: &Heads<'_>, call: &Body) -> Result<(), Judged> {
     let Some(book) = book else { return Ok(()) };
-    let mirrors = heads(&head.fields).mirror();
+    let mirrors = heads.mirror();
     let judged = call.messages().iter().map(|asked| message(book, asked, mirrors));
     for (element, judged) in judged.enumerate() {
         judged.map_err(|denial| Judged { element, denial })?;

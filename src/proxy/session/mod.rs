@@ -11,7 +11,7 @@ pub use seal::Seal;
 use seal::{Binding, Carrier};
 
 use crate::{
-    mcp,
+    mcp::Heads,
     snapshot::{McpLead, Route},
     types::{Denial, KeyDigest, Secret},
     wire::Fields,
@@ -34,13 +34,14 @@ pub(super) struct Opened {
 /// session looks like one that never was.
 pub(super) fn open(
     seal: &Seal,
-    fields: &Fields,
+    (fields, heads): (&Fields, &Heads<'_>),
     lead: &McpLead<'_, '_>,
     key: &KeyDigest,
 ) -> Result<Opened, Denial> {
     let binding = binding(key, lead.route);
     let opened = |carrier, text: &[u8]| seal.open(carrier, binding, text).ok_or(Denial::Session);
-    let versed = mcp::has_sessions(fields.get_all("mcp-protocol-version"));
+    // Only who says in one word that it speaks a version without sessions has none.
+    let versed = !heads.mirror();
     let mut ids = fields.get_all(FIELD);
     let field = match (ids.next(), ids.next()) {
         (Some(id), None) if versed => Some(opened(Carrier::Field, id)?),
