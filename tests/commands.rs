@@ -79,6 +79,22 @@ fn every_command_of_the_table_does_what_it_says() {
                 let missing = portcullis(&["check", "--config", "nowhere.toml"]).output().unwrap();
                 assert_eq!(missing.status.code(), Some(1));
             }
+            "explain --config FILE --from IP METHOD URL" => {
+                let url = "http://example.test/mcp/{key}";
+                let from = ["explain", "--config", &file, "--from", "127.0.0.1"];
+                let asked = [&from[..], &["--consumer", "nobody", "POST", url]].concat();
+                let output = portcullis(&asked).output().unwrap();
+                assert!(text(&output.stderr).contains("no consumer"), "{}", text(&output.stderr));
+                let output = portcullis(&[&from[..], &["POST", "http://example.test/"]].concat());
+                let output = { output }.output().unwrap();
+                assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+                assert!(text(&output.stdout).contains("refused as `no_route`"));
+            }
+            "explain --config FILE --request ID" => {
+                let mut asked = portcullis(&["explain", "--config", &file]);
+                let output = asked.args(["--request", "0123456789abcdef"]).output().unwrap();
+                assert!(text(&output.stderr).contains("no line of that request"));
+            }
             "key new NAME" => {
                 let output = portcullis(&["key", "new", "claude"]).output().unwrap();
                 ends_well(&output);

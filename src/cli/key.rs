@@ -67,7 +67,7 @@ fn print(name: &Name, key: &Secret, decorated: bool, out: &mut impl Write) -> io
 }
 
 /// A new key. `None` where the system has no random bytes.
-fn generate() -> Option<Secret> {
+pub(super) fn generate() -> Option<Secret> {
     let mut key = String::with_capacity(PREFIX.len() + RANDOM_CHARS + CHECKSUM_CHARS);
     let mut random = String::with_capacity(RANDOM_CHARS);
     while random.len() < RANDOM_CHARS {

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod demo;
+mod explain;
 pub mod key;
 mod live;
 mod run;
@@ -36,6 +37,9 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Why a request passes or is refused: gate by gate, with the lines of the file that decide. Exit
+    /// code 3 where it would be refused.
+    Explain(Box<explain::Arguments>),
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
     /// Make a key for a consumer.
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { config, live } => check::run(&config, live),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

@@ -27,6 +27,7 @@ mod mask;
 mod named;
 mod oauth;
 mod once;
+mod outline;
 mod problem;
 mod reading;
 mod render;
@@ -51,7 +52,8 @@ use std::{
     time::SystemTime,
 };
 
-pub use named::{NamedTool, Owner, named_tools};
+pub use named::{NamedTool, named_tools};
+pub use outline::{NetWord, Outline, Owner};
 pub use problem::{Place, Problem, Severity, Span};
 use reading::Reading;
 pub use render::render;

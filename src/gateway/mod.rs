@@ -8,7 +8,8 @@ mod kept;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    io,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
@@ -25,7 +26,7 @@ use crate::{
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
     policy::{Leases, Limiter, LimiterSizes, Places},
-    proxy::{LegacyStreams, Memory, State},
+    proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
     types::{Drain, Draining, Name},
     upstream::Server,
@@ -94,6 +95,20 @@ impl Gateway {
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
     pub fn addresses(&self) -> &[(Name, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The configuration in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.state.snapshot.load_full()
+    }
+
+    /// What its page says of a request that nobody sent: its head and body, from `peer`, through
+    /// `door`.
+    ///
+    /// # Errors
+    /// Where the machine has no loopback socket to spare.
+    pub async fn hear(&self, door: &Door, peer: IpAddr, request: &[u8]) -> io::Result<Heard> {
+        proxy::hear(&self.state, door, peer, request).await
     }
 
     /// Serves until `stop`, drains, and returns. At once when nothing is open.

@@ -86,7 +86,7 @@ impl LoggablePath {
     }
 
     /// The text.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         match &self.text {
             Text::Fixed(text) => text,
             Text::Shared(text) => text,

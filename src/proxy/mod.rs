@@ -31,6 +31,7 @@ mod spelling;
 mod state;
 mod stream;
 mod tools;
+mod trial;
 mod web;
 
 pub use connection::serve;
@@ -39,3 +40,4 @@ pub use legacy::LegacyStreams;
 pub use memory::Memory;
 pub use session::Seal;
 pub use state::{Door, DoorKind, State};
+pub use trial::{Heard, hear};

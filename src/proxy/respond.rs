@@ -128,6 +128,11 @@ pub(super) async fn refuse(
     end
 }
 
+/// The status that a client is told a refusal with.
+pub(super) fn status_of(known: &Known, denial: Denial) -> StatusCode {
+    told_in_band(known, denial).map_or(denial.face().status, |answer| answer.status)
+}
+
 /// Refuses what never became a request; the connection closes.
 pub(super) async fn refuse_unread(
     place: &Place<'_>,

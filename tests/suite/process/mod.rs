@@ -2,6 +2,7 @@
 //! how it ends.
 
 mod dialect;
+mod explain;
 mod live;
 mod silence;
 mod starting;

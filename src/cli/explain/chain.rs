@@ -1,0 +1,394 @@
+//! The gates of the page in its order, and what each goes by for one request.
+
+use std::net::IpAddr;
+
+use crate::{
+    config::{NetWord, Outline, Owner, Place},
+    policy::{Consumer, NetList},
+    snapshot::{Route, Snapshot, UnknownKeys},
+    types::Untrusted,
+};
+
+/// What is known of a request.
+pub(super) struct Case<'c> {
+    pub(super) snapshot: &'c Snapshot,
+    pub(super) outline: &'c Outline,
+    /// Who connects, where that is known.
+    pub(super) peer: Option<IpAddr>,
+    pub(super) client: IpAddr,
+    pub(super) path: String,
+    pub(super) method: String,
+    pub(super) tool: Option<String>,
+    pub(super) has_origin: bool,
+    pub(super) has_key: bool,
+    pub(super) route: Option<&'c Route>,
+    /// Who it turned out to be.
+    pub(super) consumer: Option<&'c Consumer>,
+    /// Whose key it is, whether or not it counts here.
+    pub(super) meant: Option<&'c Consumer>,
+    /// The one word of its refusal.
+    pub(super) reason: Option<String>,
+}
+
+/// A gate of the page, or what is asked before a request is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Gate {
+    Connection,
+    Room,
+    Path,
+    Route,
+    Address,
+    Ban,
+    Origin,
+    Method,
+    MediaType,
+    Credential,
+    Key,
+    ConsumerAddress,
+    Rate,
+    Session,
+    Body,
+    Rules,
+    Streams,
+    Upstream,
+}
+
+/// What became of the request at a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Passes,
+    Refuses,
+    /// It was never asked.
+    Unasked,
+}
+
+/// What is told of a gate, and the place in the file that it goes by.
+pub(super) type Fact = (String, Option<Place>);
+
+impl Gate {
+    pub(super) const ALL: [Self; 18] = [
+        Self::Connection,
+        Self::Room,
+        Self::Path,
+        Self::Route,
+        Self::Address,
+        Self::Ban,
+        Self::Origin,
+        Self::Method,
+        Self::MediaType,
+        Self::Credential,
+        Self::Key,
+        Self::ConsumerAddress,
+        Self::Rate,
+        Self::Session,
+        Self::Body,
+        Self::Rules,
+        Self::Streams,
+        Self::Upstream,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Room => "room",
+            Self::Path => "path",
+            Self::Route => "route",
+            Self::Address => "address",
+            Self::Ban => "ban",
+            Self::Origin => "origin",
+            Self::Method => "method",
+            Self::MediaType => "media type",
+            Self::Credential => "credential",
+            Self::Key => "key",
+            Self::ConsumerAddress => "consumer",
+            Self::Rate => "rate",
+            Self::Session => "session",
+            Self::Body => "body",
+            Self::Rules => "rules",
+            Self::Streams => "streams",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// The gate that gives a reason; of an address it is the first that doesn't let it in.
+    fn of(reason: &str, case: &Case<'_>) -> Option<Self> {
+        Some(match reason {
+            "overload" => Self::Room,
+            "malformed" | "target_too_long" | "head_too_large" | "timeout" | "expectation" => {
+                Self::Path
+            }
+            "no_route" | "host" | "discovery" | "insecure" => Self::Route,
+            "address" => case.address_gate(),
+            "banned" => Self::Ban,
+            "origin" => Self::Origin,
+            "method" => Self::Method,
+            "media_type" => Self::MediaType,
+            "credential_ambiguous" | "key_missing" => Self::Credential,
+            "key_unknown" | "key_expired" | "key_revoked" => Self::Key,
+            "rate" | "budget" => Self::Rate,
+            "session" => Self::Session,
+            "body_too_large" | "not_json" | "not_rpc" | "head_mismatch" => Self::Body,
+            "tool" | "prompt" | "resource" | "method_denied" | "argument" => Self::Rules,
+            "streams" => Self::Streams,
+            "upstream_down" | "upstream_slow" | "upstream_bad" | "upstream_gone" => Self::Upstream,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is asked of such a request at all.
+    fn concerns(self, case: &Case<'_>) -> bool {
+        let is_web = case.route.is_some_and(Route::is_web);
+        match self {
+            Self::Origin | Self::Credential | Self::Key | Self::Session | Self::Rules => !is_web,
+            Self::MediaType => !is_web && case.method == "POST",
+            Self::ConsumerAddress => case.consumer.is_some(),
+            Self::Streams => !is_web && case.method == "GET",
+            _ => true,
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Every gate that concerns it, with its verdict.
+    pub(super) fn gates(&self) -> Vec<(Gate, Verdict)> {
+        let refuses = self.reason.as_deref().and_then(|reason| Gate::of(reason, self));
+        let verdict = |gate: Gate| match refuses {
+            Some(refuses) if gate > refuses => Verdict::Unasked,
+            Some(refuses) if gate == refuses => Verdict::Refuses,
+            _ => Verdict::Passes,
+        };
+        let concerns = |gate: &Gate| refuses == Some(*gate) || gate.concerns(self);
+        Gate::ALL.into_iter().filter(concerns).map(|gate| (gate, verdict(gate))).collect()
+    }
+
+    fn address_gate(&self) -> Gate {
+        let keeps_out = |nets: &NetList| !nets.lets_in(self.client);
+        match self.route {
+            _ if keeps_out(&self.snapshot.access.nets) => Gate::Connection,
+            Some(route) if keeps_out(&route.nets) => Gate::Address,
+            _ => Gate::ConsumerAddress,
+        }
+    }
+
+    /// What a gate goes by.
+    pub(super) fn fact(&self, gate: Gate) -> Fact {
+        match gate {
+            Gate::Connection => self.connection(),
+            Gate::Room => ("there is room, as far as can be told from here".into(), None),
+            Gate::Path => (self.path_fact().into(), None),
+            Gate::Route => self.at_route(),
+            Gate::Address => self.nets(Owner::Route, self.route_name()),
+            Gate::Ban => ("not asked here: see `portcullis ban list`".into(), None),
+            Gate::Origin => self.origin(),
+            Gate::Method => (self.method.clone(), None),
+            Gate::MediaType => ("application/json".into(), None),
+            Gate::Credential => self.credential(),
+            Gate::Key => self.key(),
+            Gate::ConsumerAddress => self.nets(Owner::Consumer, self.consumer_name()),
+            Gate::Rate => self.rate(),
+            Gate::Session => {
+                ("a session counts with the key and route that it was given to".into(), None)
+            }
+            Gate::Body => self.body(),
+            Gate::Rules => self.rules(),
+            Gate::Streams => self.streams(),
+            Gate::Upstream => self.upstream(),
+        }
+    }
+
+    fn path_fact(&self) -> &'static str {
+        match self.reason.as_deref() {
+            Some("malformed") => "what two readers could take differently isn't cleaned",
+            Some("target_too_long" | "head_too_large") => {
+                "longer than `target` or `head` of [limits]"
+            }
+            Some("timeout") => "came more slowly than [timeouts] lets it",
+            Some("expectation") => "expects what no server does",
+            _ => "can be read in one way alone",
+        }
+    }
+
+    pub(super) fn route_name(&self) -> &str {
+        self.route.map_or("", |route| route.name.as_str())
+    }
+
+    pub(super) fn consumer_name(&self) -> &str {
+        self.consumer.map_or("", |consumer| consumer.name.as_str())
+    }
+
+    fn connection(&self) -> Fact {
+        let (text, place) = self.nets(Owner::Access, "");
+        match self.peer.filter(|peer| *peer != self.client) {
+            Some(peer) => {
+                (format!("{peer} is a trusted proxy, and comes for {}; {text}", self.client), place)
+            }
+            None => (text, place),
+        }
+    }
+
+    /// What the lists of an owner say of the client's address.
+    fn nets(&self, owner: Owner, name: &str) -> Fact {
+        let nets = match (owner, self.route, self.consumer) {
+            (Owner::Route, Some(route), _) => &route.nets,
+            (Owner::Consumer, _, Some(consumer)) => &consumer.nets,
+            _ => &self.snapshot.access.nets,
+        };
+        let let_in = nets.lets_in(self.client);
+        match self.outline.nets(owner, name, self.client) {
+            NetWord::NoList if let_in => (format!("no list is about {}", self.client), None),
+            NetWord::NoList => (format!("{} isn't let in", self.client), None),
+            NetWord::Rest(place) => {
+                (format!("`allow` has no net with {}", self.client), Some(place))
+            }
+            NetWord::Element(text, place) => {
+                let does = if let_in { "lets in" } else { "keeps out" };
+                (format!("\"{text}\" {does} {}", self.client), Some(place))
+            }
+        }
+    }
+
+    fn at_route(&self) -> Fact {
+        match self.route {
+            Some(route) => {
+                let place = self.outline.place(Owner::Route, self.route_name()).cloned();
+                (format!("`{}`", route.name), place)
+            }
+            None => ("no route is for that host and path".into(), None),
+        }
+    }
+
+    fn origin(&self) -> Fact {
+        if !self.has_origin {
+            return ("none is named, so no browser sends it".into(), None);
+        }
+        let listed = self.outline.setting(Owner::Route, self.route_name(), "origins");
+        let place = listed.map(|(_, place)| place.clone());
+        ("the route's own origin passes, and those of `origins`".into(), place)
+    }
+
+    fn credential(&self) -> Fact {
+        let text = match (self.has_key, self.reason.as_deref()) {
+            (false, _) => "there is no key",
+            (true, Some("credential_ambiguous")) => {
+                "one key, in the path or in Authorization, and never in the query"
+            }
+            (true, _) => "one key",
+        };
+        (text.into(), None)
+    }
+
+    fn key(&self) -> Fact {
+        let unknown = self.outline.setting(Owner::Route, self.route_name(), "unknown_keys");
+        let unknown = unknown.map(|(_, place)| place.clone());
+        match (self.consumer, self.meant, self.reason.as_deref()) {
+            (Some(consumer), _, _) => {
+                let place = self.outline.place(Owner::Consumer, consumer.name.as_str());
+                (format!("`{}`", consumer.name), place.cloned())
+            }
+            (None, Some(meant), Some("key_unknown")) => {
+                let routes = self.outline.setting(Owner::Consumer, meant.name.as_str(), "routes");
+                let text = format!("`{}` may not use this route", meant.name);
+                (text, routes.map(|(_, place)| place.clone()))
+            }
+            (_, _, Some("key_expired")) => ("its last day is over".into(), None),
+            (_, _, Some("key_unknown")) if self.forwards_unknown_keys() => {
+                ("no consumer has it, and the server behind refused it".into(), unknown)
+            }
+            (_, _, Some("key_unknown")) => {
+                ("no consumer has it, and unknown keys are refused here".into(), unknown)
+            }
+            _ => ("no consumer has it; the server behind will judge it".into(), unknown),
+        }
+    }
+
+    fn forwards_unknown_keys(&self) -> bool {
+        let rules = self.route.and_then(Route::mcp);
+        rules.is_some_and(|rules| rules.unknown_keys == UnknownKeys::Forward)
+    }
+
+    fn rate(&self) -> Fact {
+        let own = self.outline.setting(Owner::Consumer, self.consumer_name(), "rate");
+        let route = self.outline.setting(Owner::Route, self.route_name(), "rate");
+        let told = |who: &str, (text, place): (&str, &Place)| {
+            (format!("{text}, {who}"), Some(place.clone()))
+        };
+        let is_web = self.route.is_some_and(Route::is_web);
+        match (own, route) {
+            (Some(own), _) => told("the consumer's own", own),
+            (None, Some(route)) if is_web => told("for each address", route),
+            (None, Some(route)) if self.consumer.is_some() => told("for each key", route),
+            _ if self.consumer.is_some() || is_web => ("no rate is set".into(), None),
+            (None, route) => {
+                let unproven = self.outline.setting(Owner::Limits, "", "unproven_per_address");
+                let text = unproven.map_or("60/min", |(text, _)| text);
+                let then = route.map_or("without a rate", |(text, _)| text);
+                let text = format!(
+                    "{text} for all keys of the address that the server hasn't accepted; then {then}"
+                );
+                (text, unproven.or(route).map(|(_, place)| place.clone()))
+            }
+        }
+    }
+
+    fn body(&self) -> Fact {
+        let size = self.outline.setting(Owner::Route, self.route_name(), "max_body");
+        match size {
+            Some((text, place)) => (format!("of at most {text}"), Some(place.clone())),
+            None if self.route.is_some_and(Route::is_web) => ("of any size".into(), None),
+            None => ("of at most 4MiB".into(), None),
+        }
+    }
+
+    /// The rule that decides: of the route and of the consumer the one that denies, else the last
+    /// that allows.
+    fn rules(&self) -> Fact {
+        let owners = [(Owner::Route, self.route_name()), (Owner::Consumer, self.consumer_name())];
+        let Some(tool) = &self.tool else {
+            return ("it names no tool".into(), None);
+        };
+        let mut allowed = None;
+        for (owner, name) in owners {
+            let list = |list| self.outline.glob((owner, name, list), tool);
+            if let Some((text, place)) = list("tools.deny") {
+                return (
+                    format!("\"{text}\" of `deny` is about {}", shown(tool)),
+                    Some(place.clone()),
+                );
+            }
+            if let Some((text, place)) = list("tools.allow") {
+                allowed =
+                    Some((format!("\"{text}\" of `allow` lets it be called"), Some(place.clone())));
+                continue;
+            }
+            if let Some((_, place)) = self.outline.setting(owner, name, "tools.allow") {
+                let text = format!("`allow` doesn't have {}", shown(tool));
+                return (text, Some(place.clone()));
+            }
+            let others = ["prompts.allow", "resources.allow"];
+            let mut others =
+                others.iter().filter_map(|list| self.outline.setting(owner, name, list));
+            if let Some((_, place)) = others.next() {
+                let text = "beside that `allow` tools are closed, since no list is about them";
+                return (text.into(), Some(place.clone()));
+            }
+        }
+        allowed.unwrap_or_else(|| ("no rule is about tools".into(), None))
+    }
+
+    fn streams(&self) -> Fact {
+        let most = self.outline.setting(Owner::Route, self.route_name(), "max_streams");
+        let count = self.route.and_then(Route::mcp).map_or(0, |rules| rules.max_streams);
+        (format!("{count} may be open for each key"), most.map(|(_, place)| place.clone()))
+    }
+
+    fn upstream(&self) -> Fact {
+        let Some(route) = self.route else { return ("none".into(), None) };
+        let place = self.outline.setting(Owner::Route, self.route_name(), "upstream");
+        (format!("`{}`", route.upstream.name), place.map(|(_, place)| place.clone()))
+    }
+}
+
+/// A tool's name as it may be shown.
+fn shown(tool: &str) -> String {
+    Untrusted::new(tool).shown().into_owned()
+}
