@@ -305,4 +305,4 @@ impl Malformation {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -15,6 +15,8 @@ mod untrusted;
 pub use address::{AddressGroup, canonical, write_address};
 pub use clock::Nanos;
 pub use credential::{Credential, CredentialForm};
+#[cfg(test)]
+pub(crate) use denial::tests::every_denial;
 pub use denial::{Denial, Face, Malformation};
 pub use drain::{Drain, Draining};
 pub use method::Method;

@@ -110,15 +110,15 @@ impl Gate {
         }
     }
 
-    /// The gate that gives a reason; of an address it is the first that doesn't let it in.
-    fn of(reason: &str, case: &Case<'_>) -> Option<Self> {
+    /// The gate that gives a reason; of an address the route's, one of three.
+    fn of(reason: &str) -> Option<Self> {
         Some(match reason {
             "overload" => Self::Room,
             "malformed" | "target_too_long" | "head_too_large" | "timeout" | "expectation" => {
                 Self::Path
             }
             "no_route" | "host" | "discovery" | "insecure" => Self::Route,
-            "address" => case.address_gate(),
+            "address" => Self::Address,
             "banned" => Self::Ban,
             "origin" => Self::Origin,
             "method" => Self::Method,
@@ -151,7 +151,11 @@ impl Gate {
 impl Case<'_> {
     /// Every gate that concerns it, with its verdict.
     pub(super) fn gates(&self) -> Vec<(Gate, Verdict)> {
-        let refuses = self.reason.as_deref().and_then(|reason| Gate::of(reason, self));
+        let refuses = self.reason.as_deref().and_then(Gate::of);
+        let refuses = refuses.map(|gate| match gate {
+            Gate::Address => self.address_gate(),
+            gate => gate,
+        });
         let verdict = |gate: Gate| match refuses {
             Some(refuses) if gate > refuses => Verdict::Unasked,
             Some(refuses) if gate == refuses => Verdict::Refuses,
@@ -161,6 +165,7 @@ impl Case<'_> {
         Gate::ALL.into_iter().filter(concerns).map(|gate| (gate, verdict(gate))).collect()
     }
 
+    /// The first whose lists don't let the address in.
     fn address_gate(&self) -> Gate {
         let keeps_out = |nets: &NetList| !nets.lets_in(self.client);
         match self.route {
@@ -391,4 +396,19 @@ impl Case<'_> {
 /// A tool's name as it may be shown.
 fn shown(tool: &str) -> String {
     Untrusted::new(tool).shown().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Gate;
+    use crate::types::every_denial;
+
+    #[test]
+    fn every_reason_of_a_denial_is_some_gates() {
+        for denial in every_denial(Duration::ZERO) {
+            assert!(Gate::of(denial.face().reason).is_some(), "{denial:?}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ macro_rules! every {
     }};
 }
 
-fn every_denial(wait: Duration) -> Vec<Denial> {
+/// One of each.
+pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
     let malformations = every!(Malformation, wait:
         RequestLine Version LineEnd Field FieldName Framing TransferCoding Chunk Host Target Path
         Connection,);
