@@ -5,6 +5,7 @@
 //! are the facts that they go by; the verdict is the page's own.
 
 mod chain;
+mod facts;
 mod logged;
 mod question;
 mod words;
