@@ -97,10 +97,25 @@ impl TrustedProxies {
             if !self.trusts(client) {
                 break;
             }
-            client = canonical(hop.trim_matches([' ', '\t']).parse().ok()?);
+            client = canonical(address_of(hop.trim_matches([' ', '\t']))?);
         }
         Some(client)
     }
+}
+
+/// The address of a hop: `192.0.2.1`, `2001:db8::1`, and with the port that Azure's gateways and others
+/// write behind it, `192.0.2.1:443` and `[2001:db8::1]:443`. Nothing else.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    if let Ok(address) = hop.parse() {
+        return Some(address);
+    }
+    let (address, port) = hop.rsplit_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let address = match address.strip_prefix('[') {
+        Some(inner) => IpAddr::V6(inner.strip_suffix(']')?.parse().ok()?),
+        None => IpAddr::V4(address.parse().ok()?),
+    };
+    is_port.then_some(address)
 }
 
 #[cfg(test)]
@@ -154,5 +169,30 @@ mod tests {
         assert_eq!(client("10.0.0.1", "junk, 198.51.100.7").as_deref(), Some("198.51.100.7"));
         assert_eq!(client("10.0.0.1", "198.51.100.7, junk"), None);
         assert_eq!(client("10.0.0.1", "10.0.0.3").as_deref(), Some("10.0.0.3"));
+    }
+
+    #[test]
+    fn a_hop_is_an_address_with_or_without_a_port() {
+        for (hop, address) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1:443", Some("192.0.2.1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("2001:db8::1:443", Some("2001:db8::1:443")),
+            ("[2001:db8::1]:443", Some("2001:db8::1")),
+            ("[2001:db8::1]", None),
+            ("[192.0.2.1]:443", None),
+            ("192.0.2.1:", None),
+            ("192.0.2.1:65536", None),
+            ("192.0.2.1:+1", None),
+            ("192.0.2.1:1:1", None),
+            ("[fe80::1%1]:443", None),
+            ("192.0.2.01", None),
+            ("\"192.0.2.1\"", None),
+            ("unknown", None),
+            ("", None),
+        ] {
+            let read = address_of(hop).map(|address| address.to_string());
+            assert_eq!(read.as_deref(), address, "{hop}");
+        }
     }
 }

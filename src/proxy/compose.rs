@@ -12,31 +12,53 @@ use crate::{
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
-/// Fields that say where a request comes from or leads to: ours to write, whoever else did.
+/// Fields that say where a request comes from or leads to: ours to write, whoever else did. What
+/// proxies, clouds and servers call the client's address, and what would lead a server past the path
+/// and method that were judged, or past its own checks (CVE-2025-29927, httpoxy). Sorted.
 const FORWARDING: &[&[u8]] = &[
+    b"cdn-src-ip",
+    b"cf-connecting-ip",
+    b"cf-connecting-ipv6",
+    b"cf-pseudo-ipv4",
+    b"client-ip",
+    b"do-connecting-ip",
+    b"fastly-client-ip",
+    b"fly-client-ip",
     b"forwarded",
+    b"forwarded-for",
+    b"incap-client-ip",
+    b"proxy",
+    b"true-client-ip",
+    b"wl-proxy-client-ip",
+    b"x-accel-redirect",
+    b"x-appengine-user-ip",
+    b"x-azure-clientip",
+    b"x-azure-socketip",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
+    b"x-envoy-external-address",
+    b"x-forwarded",
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",
-    // Would lead a server past the path and method that were judged, or past its own checks
-    // (CVE-2025-29927, httpoxy).
-    b"proxy",
-    b"x-accel-redirect",
     b"x-http-method",
     b"x-http-method-override",
     b"x-invoke-path",
     b"x-method-override",
     b"x-middleware-subrequest",
+    b"x-nf-client-connection-ip",
+    b"x-original-forwarded-for",
     b"x-original-uri",
     b"x-original-url",
-    b"x-rewrite-url",
+    b"x-originating-ip",
+    b"x-proxyuser-ip",
+    b"x-real-client-ip",
     b"x-real-ip",
-    b"cf-connecting-ip",
-    b"cf-connecting-ipv6",
-    b"fastly-client-ip",
-    b"x-client-ip",
-    b"x-cluster-client-ip",
-    b"true-client-ip",
+    b"x-remote-addr",
+    b"x-remote-ip",
+    b"x-rewrite-url",
+    b"x-sucuri-clientip",
+    b"x-vercel-forwarded-for",
 ];
 
 /// Fields of the client that never go to an MCP server. `wire` has dropped what is hop-by-hop.
@@ -53,7 +75,7 @@ const DROPPED: &[&[u8]] = &[
 
 /// Whether a lower-case name says where a request comes from or leads to.
 pub(super) fn is_forwarding(name: &[u8]) -> bool {
-    FORWARDING.contains(&name) || name.starts_with(b"x-forwarded-")
+    FORWARDING.binary_search(&name).is_ok() || name.starts_with(b"x-forwarded-")
 }
 
 /// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
@@ -258,6 +280,7 @@ mod tests {
             let mut buffer = raw.as_bytes().into();
             read_request_head(&mut HeadScan::default(), &mut buffer, limits).err()
         };
+        assert!(FORWARDING.is_sorted());
         for name in DROPPED.iter().chain(FORWARDING).map(|name| std::str::from_utf8(name).unwrap())
         {
             let disguised = name.replace('-', "_");

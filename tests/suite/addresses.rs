@@ -67,6 +67,8 @@ async fn the_hop_is_read_from_all_lines_and_what_is_no_address_closes_the_connec
         (&["203.0.113.9, 198.51.100.7", "192.0.2.1"], "198.51.100.7"),
         (&["unknown, 198.51.100.7"], "198.51.100.7"),
         (&["2001:db8::7"], "2001:db8::7"),
+        (&["198.51.100.7:443"], "198.51.100.7"),
+        (&["203.0.113.9, [2001:db8::7]:443, 192.0.2.1:80"], "2001:db8::7"),
         (&[], "127.0.0.2"),
     ] {
         let mut client = gateway.client_of("http", FRIEND).await;
@@ -76,9 +78,15 @@ async fn the_hop_is_read_from_all_lines_and_what_is_no_address_closes_the_connec
         assert_eq!(seen.field("x-forwarded-for"), Some(address), "{lines:?}");
         client.answer().await;
     }
-    for hops in
-        ["198.51.100.7:443", "", "198.51.100.7,", "_hidden", "[2001:db8::7]", "198.51.100.07"]
-    {
+    for hops in [
+        "198.51.100.7:",
+        "198.51.100.7:65536",
+        "",
+        "198.51.100.7,",
+        "_hidden",
+        "[2001:db8::7]",
+        "198.51.100.07",
+    ] {
         let mut client = gateway.client_of("http", FRIEND).await;
         let answer = client.ask(&post(&key).field("x-forwarded-for", hops)).await;
         assert!(answer.refused(400, "malformed").closes(), "{hops}");

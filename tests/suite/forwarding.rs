@@ -32,6 +32,11 @@ async fn what_is_meant_for_the_next_hop_or_for_nobody_does_not_go_upstream() {
         .field("x-forwarded-port", "1")
         .field("x-real-ip", "192.0.2.1")
         .field("true-client-ip", "192.0.2.1")
+        .field("cf-connecting-ip", "192.0.2.1")
+        .field("x-forwarded", "for=192.0.2.1")
+        .field("x-azure-clientip", "192.0.2.1")
+        .field("x-vercel-forwarded-for", "192.0.2.1")
+        .field("client-ip", "192.0.2.1")
         .field("x-own", "kept")
         .field("mcp-protocol-version", "2025-06-18");
     let seen = gateway.pass(&mut upstream, &call).await;
