@@ -2,35 +2,44 @@
 
 use http::HeaderName;
 use ipnet::IpNet;
+use toml::de::DeValue;
 
 use super::{
     Span, defaults,
     mask::shown,
     reading::Reading,
+    sets,
     table::{Item, Table},
-    value::{self, Fault},
+    value::Fault,
 };
 use crate::{
-    policy::{NetList, TrustedProxies},
+    policy::{AddressPolicy, NetList, TrustedProxies},
     snapshot::Access,
 };
 
-pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Access {
+/// `[access]`, and how much of it is written.
+pub(super) struct Draft {
+    pub(super) access: Access,
+    /// How many elements `trusted_proxies` has, if it is written.
+    pub(super) proxies: Option<usize>,
+}
+
+pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let mut access = Access {
-        nets: NetList::everyone(),
+        nets: AddressPolicy::default(),
         trusted_proxies: TrustedProxies::new(&[]),
         trusted_header: defaults::TRUSTED_HEADER.into(),
     };
-    let Some(mut table) = root.section("access", "[access]", reading) else { return access };
+    let mut proxies = None;
+    let Some(mut table) = root.section("access", "[access]", reading) else {
+        return Draft { access, proxies };
+    };
     access.nets = nets(&mut table, reading);
     if let Some(item) = table.take("trusted_proxies") {
-        let proxies = item.list_of(reading, value::net);
-        for (_, at) in proxies.iter().filter(|(net, _)| net.prefix_len() == 0) {
-            reading
-                .warning(at, "every peer is trusted to name its own address")
-                .hint("name the nets of your proxies: anyone else can write any address there");
-        }
-        access.trusted_proxies = TrustedProxies::new(&only_nets(proxies));
+        let nets = net_list(&item, reading);
+        weak_proxies(&nets, &access.nets, reading);
+        access.trusted_proxies = TrustedProxies::new(&only_nets(nets));
+        proxies = item.value.as_array().map(|list| list.len());
     }
     if let Some(item) = table.take("trusted_header")
         && let Some(name) = item.read(reading, header)
@@ -38,29 +47,122 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Access {
         access.trusted_header = name;
     }
     table.finish(&[], reading);
-    access
+    Draft { access, proxies }
 }
 
-/// The `allow` and `deny` of a table.
-pub(super) fn nets(table: &mut Table<'_>, reading: &mut Reading<'_>) -> NetList {
-    let allow = table.take("allow").map(|item| {
-        let nets = item.list_of(reading, value::net);
-        warn_if_empty(&item, reading);
-        only_nets(nets)
-    });
-    let deny = table.take("deny").map(|item| only_nets(item.list_of(reading, value::net)));
-    NetList::new(allow.as_deref(), &deny.unwrap_or_default())
-}
-
-fn warn_if_empty(allow: &Item<'_>, reading: &mut Reading<'_>) {
-    if allow.value.as_array().is_some_and(|list| list.is_empty()) {
-        reading
-            .warning(&allow.at, "an empty `allow` lets nobody in")
-            .hint("leave it out to let everyone in, or name the nets that may come");
+/// Proxies that say more, or less, than they were meant to.
+fn weak_proxies(nets: &[(IpNet, Span)], policy: &AddressPolicy, reading: &mut Reading<'_>) {
+    for (net, at) in nets {
+        if net.prefix_len() == 0 {
+            reading
+                .warning(at, "every peer is trusted to name its own address")
+                .hint("name the nets of your proxies: anyone else can write any address there");
+        } else if policy.keeps_out_all_of(*net) {
+            reading
+                .warning(
+                    at,
+                    "this proxy can't connect: `allow` or `deny` keeps its own address out",
+                )
+                .hint("add its address to `allow`: a peer is judged before what it tells");
+        }
     }
 }
 
-fn only_nets(nets: Vec<(IpNet, Span)>) -> Vec<IpNet> {
+/// A list of nets and of names of sets. What can't be read is reported and left out.
+pub(super) fn net_list(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<(IpNet, Span)> {
+    let items = item.list(reading).unwrap_or_default();
+    items.iter().flat_map(|item| sets::resolve(item, reading)).collect()
+}
+
+/// `allow` or `deny`: a list, or `{ nets = [...], mode = "observe" }`.
+struct List<'t> {
+    nets: Item<'t>,
+    observed: bool,
+}
+
+/// The two lists as they are written.
+pub(super) type WrittenLists = [Option<WrittenList>; 2];
+
+/// A list as it is written.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct WrittenList {
+    elements: Vec<String>,
+    observed: bool,
+}
+
+/// The `allow` and `deny` of a table.
+pub(super) fn nets(table: &mut Table<'_>, reading: &mut Reading<'_>) -> AddressPolicy {
+    let mut take =
+        |name, label| table.take(name).and_then(|item: Item<'_>| List::read(item, label, reading));
+    let (allow, deny) = (take("allow", "`allow`"), take("deny", "`deny`"));
+    let written = [&allow, &deny].map(|list| list.as_ref().map(List::written));
+    if let Some(compiled) = reading.sets.compiled.get(&written) {
+        return compiled.clone();
+    }
+    let before = reading.problems_so_far();
+    let mut resolve = |list: List<'_>| (only_nets(net_list(&list.nets, reading)), list.observed);
+    let policy = compile(allow.map(&mut resolve), deny.map(&mut resolve));
+    let names_a_set = written.iter().flatten().any(WrittenList::names_a_set);
+    if names_a_set && before == reading.problems_so_far() {
+        reading.sets.compiled.insert(written, policy.clone());
+    }
+    policy
+}
+
+/// Each list is its nets, and whether it is observed.
+fn compile(allow: Option<(Vec<IpNet>, bool)>, deny: Option<(Vec<IpNet>, bool)>) -> AddressPolicy {
+    let list = |allow: Option<&[IpNet]>, deny: Option<&[IpNet]>| {
+        let written = allow.is_some() || deny.is_some();
+        written.then(|| NetList::new(allow, deny.unwrap_or_default()))
+    };
+    let (all_allow, all_deny) = (allow.as_ref(), deny.as_ref());
+    let in_force = |list: &&(Vec<IpNet>, bool)| !list.1;
+    fn nets(list: &(Vec<IpNet>, bool)) -> &[IpNet] {
+        &list.0
+    }
+    let enforced = list(all_allow.filter(in_force).map(nets), all_deny.filter(in_force).map(nets));
+    let observes = all_allow.into_iter().chain(all_deny).any(|list| list.1);
+    let all = observes.then(|| list(all_allow.map(nets), all_deny.map(nets)));
+    AddressPolicy::new(enforced, all.flatten())
+}
+
+impl<'t> List<'t> {
+    fn read(item: Item<'t>, label: &'static str, reading: &mut Reading<'_>) -> Option<Self> {
+        let list = if item.value.is_table() {
+            let mut table = item.table(label, reading)?;
+            let nets = table.require("nets", "nets = [\"203.0.113.0/24\"]", reading);
+            let choices = [("enforce", false), ("observe", true)];
+            let mode = table.take("mode").and_then(|item| item.choice(reading, &choices));
+            table.finish(&[], reading);
+            Self { nets: nets?, observed: mode.unwrap_or(false) }
+        } else {
+            Self { nets: item, observed: false }
+        };
+        let is_empty = list.nets.value.as_array().is_some_and(|list| list.is_empty());
+        if label == "`allow`" && is_empty && !list.observed {
+            reading
+                .warning(&list.nets.at, "an empty `allow` lets nobody in")
+                .hint("leave it out to let everyone in, or name the nets that may come");
+        }
+        Some(list)
+    }
+
+    fn written(&self) -> WrittenList {
+        let elements = self.nets.value.as_array().into_iter().flat_map(|list| list.iter());
+        let text = |element: &toml::Spanned<DeValue<'_>>| {
+            element.get_ref().as_str().unwrap_or_default().to_owned()
+        };
+        WrittenList { elements: elements.map(text).collect(), observed: self.observed }
+    }
+}
+
+impl WrittenList {
+    fn names_a_set(&self) -> bool {
+        self.elements.iter().any(|element| sets::may_be_a_name(element))
+    }
+}
+
+pub(super) fn only_nets(nets: Vec<(IpNet, Span)>) -> Vec<IpNet> {
     nets.into_iter().map(|(net, _)| net).collect()
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Draft {
     previous: Option<(KeyDigest, Span)>,
     /// The names of its routes.
     pub(super) routes: Option<Vec<(Name, Span)>>,
-    consumer: Option<Consumer>,
+    pub(super) consumer: Option<Consumer>,
 }
 
 pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft> {

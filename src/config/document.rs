@@ -9,7 +9,7 @@ use super::{
     Span, access, conflicts, consumers, defaults, limits, listeners,
     mask::shown,
     reading::Reading,
-    routes,
+    routes, sets,
     table::{Table, nearest},
     upstreams,
     value::Fault,
@@ -23,6 +23,7 @@ use crate::{
 /// Reads the file. What comes back is whole only where no error was reported on the way.
 pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Option<Snapshot> {
     let mut root = Table::new("the file", 0..0, root);
+    reading.sets = sets::read(&mut root, reading);
     let listeners = listeners::read(&mut root, reading);
     let admin = admin(&mut root, reading);
     let state_dir = state_dir(&mut root, reading);
@@ -39,11 +40,13 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
     weak::listeners(&listeners, reading);
+    weak::loopback(&listeners, &access, (&routes, &consumers), reading);
     weak::routes(&routes, &consumers, reading);
     weak::hosts(&routes, &listeners, reading);
     weak::upstreams(&upstreams, &routes, reading);
     weak::postiz_nginx(&upstreams, &routes, reading);
     weak::bearer(&upstreams, &routes, reading);
+    sets::unused(reading);
 
     let consumers = consumers.into_iter().map(|draft| consumers::compile(draft, &routes, reading));
     // Collected before they are judged: `Option`'s own collecting ends at the first that fails.
@@ -57,7 +60,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
         listeners: listeners.collect::<Option<_>>()?,
         admin: admin.map(|(address, _)| address),
         state_dir,
-        access,
+        access: access.access,
         limits,
         timeouts,
         routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),

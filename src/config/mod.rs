@@ -34,6 +34,7 @@ mod render;
 mod routes;
 mod rules;
 mod secrets;
+mod sets;
 mod table;
 mod upstreams;
 mod value;

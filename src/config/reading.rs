@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Place, Problem, Severity, Span, Surroundings, mask};
+use super::{Place, Problem, Severity, Span, Surroundings, mask, sets::Sets};
 
 /// What the parser says, by its beginning, and what usually mends it.
 const CURES: [(&str, &str); 10] = [
@@ -22,6 +22,8 @@ pub(super) struct Reading<'t> {
     text: &'t str,
     line_starts: Vec<usize>,
     pub(super) around: Surroundings<'t>,
+    /// Read before everything else: their names may stand wherever nets do.
+    pub(super) sets: Sets,
     problems: Vec<Problem>,
     /// Part of the tree was lost to a syntax error, so what seems missing may only be unread.
     incomplete: bool,
@@ -31,7 +33,8 @@ impl<'t> Reading<'t> {
     pub(super) fn new(text: &'t str, around: Surroundings<'t>) -> Self {
         let after_newline = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(after_newline.map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, around, problems: Vec::new(), incomplete: false }
+        let (sets, problems) = (Sets::default(), Vec::new());
+        Self { text, line_starts, around, sets, problems, incomplete: false }
     }
 
     /// Something that keeps the configuration from running.
@@ -76,6 +79,11 @@ impl<'t> Reading<'t> {
     pub(super) fn now(&self) -> u64 {
         let since = self.around.now.duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())
+    }
+
+    /// How many problems there are so far.
+    pub(super) fn problems_so_far(&self) -> usize {
+        self.problems.len()
     }
 
     /// The problems in the order of the file.

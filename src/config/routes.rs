@@ -13,7 +13,7 @@ use super::{
     upstreams, value,
 };
 use crate::{
-    policy::{NetList, Quota},
+    policy::{AddressPolicy, Quota},
     snapshot::{
         HostHeader, HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, UpstreamAuth,
         WebRoute,
@@ -42,7 +42,7 @@ pub(super) struct Draft {
     /// Left out, the upstream decides.
     pub(super) auth: Option<UpstreamAuth>,
     quota: Option<Quota>,
-    nets: NetList,
+    pub(super) nets: AddressPolicy,
 }
 
 #[derive(Clone, Copy, PartialEq)]

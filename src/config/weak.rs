@@ -1,7 +1,7 @@
 //! What can run and is probably not meant: each a warning that says what it opens.
 
 use super::{
-    consumers,
+    access, consumers,
     listeners::{self, Speaks},
     mask::shown,
     reading::Reading,
@@ -21,6 +21,30 @@ pub(super) fn listeners(drafts: &[listeners::Draft], reading: &mut Reading<'_>) 
                      an address that only it can reach",
                 );
         }
+    }
+}
+
+/// Address lists where whoever comes is a proxy on this machine, and nobody believes what it says.
+pub(super) fn loopback(
+    listeners: &[listeners::Draft],
+    access: &access::Draft,
+    (routes, consumers): (&[routes::Draft], &[consumers::Draft]),
+    reading: &mut Reading<'_>,
+) {
+    let has_lists = !access.access.nets.is_open()
+        || routes.iter().any(|route| !route.nets.is_open())
+        || consumers.iter().filter_map(|c| c.consumer.as_ref()).any(|c| !c.nets.is_open());
+    let addresses = || listeners.iter().filter_map(|listener| listener.address.as_ref());
+    let reachable = addresses().any(|(address, _)| !address.ip().is_loopback());
+    // Written and empty, it says that nobody stands before.
+    if access.proxies.is_some() || reachable || !has_lists {
+        return;
+    }
+    if let Some((_, at)) = addresses().next() {
+        reading.warning(at, "every client has the address of the proxy before this listener").hint(
+            "name the proxy in [access]: trusted_proxies = [\"127.0.0.1\"]; or, where there is \
+                 none, write trusted_proxies = []",
+        );
     }
 }
 

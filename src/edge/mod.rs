@@ -6,6 +6,6 @@ mod certificates;
 mod handshake;
 mod room;
 
-pub use caps::let_in;
+pub use caps::{Observed, let_in};
 pub use certificates::server_config;
 pub use handshake::{Handshakes, Unfinished};

@@ -75,13 +75,17 @@ impl Entrance {
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = &self.way;
             // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let ticket =
-                match edge::let_in(&way.places, peer.ip(), &state.snapshot.load().access.nets) {
-                    Ok(ticket) => ticket,
-                    Err(outcome) => {
-                        return state.metrics.connection_refused(&way.door.name, outcome);
+            let ticket = match edge::let_in(&way.places, peer.ip(), &state.snapshot.load().access) {
+                Ok((ticket, observed)) => {
+                    if let Some(denial) = observed {
+                        state.metrics.connection_observed(denial);
                     }
-                };
+                    ticket
+                }
+                Err(outcome) => {
+                    return state.metrics.connection_refused(&way.door.name, outcome);
+                }
+            };
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
             let (way, draining) = (Arc::clone(way), draining.clone());

@@ -62,6 +62,8 @@ pub struct Record {
     pub outcome: Outcome,
     /// The one word of a refusal: `Denial::face().reason`.
     pub reason: Option<&'static str>,
+    /// The word of the refusal that lists in observe mode would have been.
+    pub observed: Option<&'static str>,
     /// From the end of the request's head to the end.
     pub duration: Duration,
     /// From the end of the request's head to the head of the answer.
@@ -150,6 +152,9 @@ impl Record {
         line.plain("outcome", self.outcome.as_str());
         if let Some(reason) = self.reason {
             line.plain("reason", reason);
+        }
+        if let Some(observed) = self.observed {
+            line.plain("observed", observed);
         }
         line.milliseconds("duration_ms", self.duration);
         if let Some(first_byte) = self.first_byte {

@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Holder, NetList, Quota, Rules};
+use super::{AddressPolicy, Holder, Quota, Rules};
 use crate::types::{KeyDigest, Name, Secret};
 
 /// A configured identity with a key.
@@ -20,7 +20,7 @@ pub struct Consumer {
     /// The routes that it may use; `None` means every `mcp` route.
     pub routes: Option<Vec<Name>>,
     /// From where it may come.
-    pub nets: NetList,
+    pub nets: AddressPolicy,
     /// What it may use; `None` means whatever its routes let it.
     pub rules: Option<Arc<Rules>>,
     /// Its own rate, in the place of the route's.
@@ -175,7 +175,7 @@ mod tests {
             upstream_key: None,
             routes: None,
             rules: None,
-            nets: NetList::everyone(),
+            nets: AddressPolicy::default(),
             quota: None,
             expires_at: own_end,
         }])

@@ -10,6 +10,6 @@ mod table;
 
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};
-pub use nets::{NetList, TrustedProxies};
+pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use places::{Places, Ticket};
 pub use rules::{BadGlob, Glob, Names, Rulebook, Rules, names_a_resource};

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use prefix_trie::PrefixMap;
@@ -9,7 +9,6 @@ use crate::types::canonical;
 /// the same to ask.
 ///
 /// The longest prefix wins; deny wins a tie; an allow list denies the rest.
-#[derive(Clone)]
 pub struct NetList {
     v4: PrefixMap<ipnet::Ipv4Net, Verdict>,
     v6: PrefixMap<ipnet::Ipv6Net, Verdict>,
@@ -37,11 +36,6 @@ impl NetList {
         list
     }
 
-    /// Lets everyone in.
-    pub fn everyone() -> Self {
-        Self::new(None, &[])
-    }
-
     /// Whether the address is let in.
     pub fn lets_in(&self, address: IpAddr) -> bool {
         let verdict = match canonical(address) {
@@ -49,6 +43,22 @@ impl NetList {
             IpAddr::V6(v6) => self.v6.get_lpm(&v6.into()).map(|(_, verdict)| *verdict),
         };
         verdict.unwrap_or(self.otherwise) == Verdict::Allow
+    }
+
+    /// Whether every address of the net is kept out.
+    pub fn keeps_out_all_of(&self, net: IpNet) -> bool {
+        // What the net inherits, and whether a part of it has something else.
+        let (inherited, lets_in_part) = match unmapped(net.trunc()) {
+            IpNet::V4(net) => (
+                self.v4.get_lpm(&net).map(|(_, verdict)| *verdict),
+                self.v4.children(&net).any(|(_, part)| *part == Verdict::Allow),
+            ),
+            IpNet::V6(net) => (
+                self.v6.get_lpm(&net).map(|(_, verdict)| *verdict),
+                self.v6.children(&net).any(|(_, part)| *part == Verdict::Allow),
+            ),
+        };
+        inherited.unwrap_or(self.otherwise) == Verdict::Deny && !lets_in_part
     }
 
     fn insert(&mut self, net: IpNet, verdict: Verdict) {
@@ -72,8 +82,61 @@ fn unmapped(net: IpNet) -> IpNet {
         .map_or(net, IpNet::V4)
 }
 
+/// The address lists of one place of the configuration: of `[access]`, a route or a consumer.
+///
+/// A list in observe mode refuses nobody and lets nobody in: it only says whom it would refuse if it
+/// stood beside the others in force. Without lists everyone is let in. Shared, because a thousand
+/// consumers may name one set of ten thousand nets.
+#[derive(Clone, Default)]
+pub struct AddressPolicy {
+    /// The lists in force.
+    enforced: Option<Arc<NetList>>,
+    /// All lists, where one is observed.
+    all: Option<Arc<NetList>>,
+}
+
+/// What an address policy says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admittance {
+    /// It may come.
+    LetIn,
+    /// It may come; a list in observe mode would refuse it.
+    Observed,
+    /// It may not come.
+    KeptOut,
+}
+
+impl AddressPolicy {
+    /// The lists in force, and all lists where one is observed.
+    pub fn new(enforced: Option<NetList>, all: Option<NetList>) -> Self {
+        Self { enforced: enforced.map(Arc::new), all: all.map(Arc::new) }
+    }
+
+    /// Whether the address may come.
+    pub fn judge(&self, address: IpAddr) -> Admittance {
+        let refuses =
+            |list: &Option<Arc<NetList>>| list.as_ref().is_some_and(|list| !list.lets_in(address));
+        if refuses(&self.enforced) {
+            Admittance::KeptOut
+        } else if refuses(&self.all) {
+            Admittance::Observed
+        } else {
+            Admittance::LetIn
+        }
+    }
+
+    /// Whether no list is written.
+    pub fn is_open(&self) -> bool {
+        self.enforced.is_none() && self.all.is_none()
+    }
+
+    /// Whether every address of the net is kept out.
+    pub fn keeps_out_all_of(&self, net: IpNet) -> bool {
+        self.enforced.as_ref().is_some_and(|list| list.keeps_out_all_of(net))
+    }
+}
+
 /// The peers whose forwarding header is believed.
-#[derive(Clone)]
 pub struct TrustedProxies(NetList);
 
 impl TrustedProxies {
@@ -82,7 +145,7 @@ impl TrustedProxies {
         Self(NetList::new(Some(nets), &[]))
     }
 
-    /// Whether a peer is one of them.
+    /// Whether a peer is one of them. Its connections carry many clients.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.0.lets_in(peer)
     }
@@ -193,6 +256,41 @@ mod tests {
         ] {
             let read = address_of(hop).map(|address| address.to_string());
             assert_eq!(read.as_deref(), address, "{hop}");
+        }
+    }
+
+    #[test]
+    fn an_observed_list_refuses_nobody_lets_nobody_in_and_says_whom_it_would_refuse() {
+        let list = |allow: Option<&[&str]>, deny: &[&str]| {
+            NetList::new(allow.map(nets).as_deref(), &nets(deny))
+        };
+        // `deny = ["10.0.0.0/8"]` in force, and of `allow = ["10.1.0.0/16"]` is asked what it would do.
+        let policy = AddressPolicy::new(
+            Some(list(None, &["10.0.0.0/8"])),
+            Some(list(Some(&["10.1.0.0/16"]), &["10.0.0.0/8"])),
+        );
+        let judge = |address: &str| policy.judge(address.parse().unwrap());
+        assert_eq!(judge("10.1.0.1"), Admittance::KeptOut, "observed, it lets nobody in");
+        assert_eq!(judge("192.0.2.1"), Admittance::Observed);
+        let policy = AddressPolicy::new(None, Some(list(None, &["192.0.2.0/24"])));
+        let judge = |address: &str| policy.judge(address.parse().unwrap());
+        assert_eq!(judge("::ffff:192.0.2.1"), Admittance::Observed);
+        assert_eq!(judge("198.51.100.1"), Admittance::LetIn);
+        assert_eq!(AddressPolicy::default().judge([192, 0, 2, 1].into()), Admittance::LetIn);
+    }
+
+    #[test]
+    fn a_net_is_kept_out_where_no_part_of_it_is_let_in() {
+        let list = NetList::new(Some(&nets(&["10.1.2.3", "2001:db8::/32"])), &[]);
+        for (net, out) in [
+            ("10.0.0.0/8", false),
+            ("10.1.2.0/24", false),
+            ("10.1.3.0/24", true),
+            ("::ffff:10.1.2.3/128", false),
+            ("2001:db8:1::/48", false),
+            ("2001:db9::/48", true),
+        ] {
+            assert_eq!(list.keeps_out_all_of(net.parse().unwrap()), out, "{net}");
         }
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn enter<'s, 'a>(
     // The address before the credential: who may not come from there isn't told if a key is right.
     let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
-    gates::address(client, access, route)?;
+    known.would_be(gates::address(client, access, route)?);
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
     if let Lead::Mcp(lead) = &lead {
         known.origin = gates::origin(head, scheme, lead.rules)?;
@@ -139,7 +139,7 @@ pub(super) async fn admit(
     known.consumer = principal.consumer().cloned();
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::nothing_passes_for_a_key(&credential, &entered.lead)?;
-    gates::consumer_address(&principal, entered.source.client)?;
+    known.would_be(gates::consumer_address(&principal, entered.source.client)?);
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);
     let asks = (&principal, &**route, &holder);

@@ -9,7 +9,7 @@ use super::{
     state::{DoorKind, State},
 };
 use crate::{
-    policy::{Principal, Standing},
+    policy::{AddressPolicy, Admittance, Principal, Standing},
     snapshot::{
         Access, Dialect, Lead, McpLead, McpRoute, Route, Routes, Snapshot, UnknownKeys,
         UpstreamAuth, WebRoute,
@@ -111,10 +111,21 @@ fn disguises(name: &[u8], field: &[u8]) -> bool {
     name.len() == field.len() && name != field && name.iter().zip(field).all(same)
 }
 
+/// What a gate would have said if what is only observed were in force.
+pub(super) type WouldBe = Option<Denial>;
+
 /// The address policy of `[access]` and of the route.
-pub(super) fn address(client: IpAddr, access: &Access, route: &Route) -> Result<(), Denial> {
-    let let_in = access.nets.lets_in(client) && route.nets.lets_in(client);
-    if let_in { Ok(()) } else { Err(Denial::Address) }
+pub(super) fn address(client: IpAddr, access: &Access, route: &Route) -> Result<WouldBe, Denial> {
+    let of_access = comes_from(client, &access.nets)?;
+    Ok(comes_from(client, &route.nets)?.or(of_access))
+}
+
+fn comes_from(client: IpAddr, nets: &AddressPolicy) -> Result<WouldBe, Denial> {
+    match nets.judge(client) {
+        Admittance::LetIn => Ok(None),
+        Admittance::Observed => Ok(Some(Denial::Address)),
+        Admittance::KeptOut => Err(Denial::Address),
+    }
 }
 
 /// The scheme that the client used, as far as it can be known.
@@ -208,11 +219,8 @@ pub(super) fn identify(
 }
 
 /// The address policy of the consumer.
-pub(super) fn consumer_address(principal: &Principal, client: IpAddr) -> Result<(), Denial> {
-    match principal.consumer() {
-        Some(consumer) if !consumer.nets.lets_in(client) => Err(Denial::Address),
-        _ => Ok(()),
-    }
+pub(super) fn consumer_address(principal: &Principal, client: IpAddr) -> Result<WouldBe, Denial> {
+    principal.consumer().map_or(Ok(None), |consumer| comes_from(client, &consumer.nets))
 }
 
 /// A key that goes from `Authorization` into the path has to be one plain segment there. Encoded, a

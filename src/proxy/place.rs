@@ -55,6 +55,8 @@ pub(super) struct Known {
     pub(super) key: Option<KeyDigest>,
     pub(super) consumer: Option<Arc<Consumer>>,
     pub(super) call: Option<Body>,
+    /// The first refusal that would have been one if lists in observe mode were in force.
+    pub(super) observed: Option<Denial>,
     /// Which message of a batch was refused, and the others with it.
     pub(super) refused: Option<usize>,
     /// Where it was sent.
@@ -157,6 +159,7 @@ impl Known {
             key: None,
             consumer: None,
             call: None,
+            observed: None,
             refused: None,
             upstream: None,
             legacy: None,
@@ -175,6 +178,11 @@ impl Known {
         };
         self.path = path;
         self.route = Some(Arc::clone(route));
+    }
+
+    /// A gate let it by that would have refused it if what is observed were in force.
+    pub(super) fn would_be(&mut self, refused: Option<Denial>) {
+        self.observed = self.observed.or(refused);
     }
 
     /// What holds on its route, where that is an `mcp` route.

@@ -54,6 +54,7 @@ fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
         status: None,
         outcome: Outcome::Answered,
         reason: None,
+        observed: known.observed.map(|denial| denial.face().reason),
         duration: known.started.elapsed(),
         first_byte: None,
         bytes_in: 0,

@@ -18,7 +18,7 @@ pub use upstream::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstre
 /// `log.format`.
 pub use crate::observe::LogFormat;
 use crate::{
-    policy::{Consumers, NetList, Rules, TrustedProxies},
+    policy::{AddressPolicy, Consumers, Rules, TrustedProxies},
     types::Name,
 };
 
@@ -61,7 +61,7 @@ impl Snapshot {
 /// `[access]`.
 pub struct Access {
     /// The nets of `allow` and `deny`.
-    pub nets: NetList,
+    pub nets: AddressPolicy,
     /// Peers whose forwarding header is believed.
     pub trusted_proxies: TrustedProxies,
     /// The lower-case name of the header that they write the client's address to.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{HostHeader, Upstream, UpstreamAuth};
 use crate::{
-    policy::{NetList, Quota, Rules},
+    policy::{AddressPolicy, Quota, Rules},
     types::{Name, Template},
 };
 
@@ -21,7 +21,7 @@ pub struct Route {
     /// Where the key stands upstream. Means nothing on a `web` route.
     pub upstream_auth: UpstreamAuth,
     /// From where it may be used.
-    pub nets: NetList,
+    pub nets: AddressPolicy,
     /// The rate of one key, or of one address where there are no keys; `None` means no limit.
     pub quota: Option<Quota>,
     /// What it is for.

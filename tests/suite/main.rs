@@ -22,6 +22,7 @@ mod denials;
 mod addresses;
 mod credentials;
 mod limits;
+mod observing;
 
 mod browsers;
 mod dialects;

@@ -49,6 +49,8 @@ families! {
     first_byte: HistogramVec = "first_byte_seconds" ["route"] EXCHANGE;
     /// Exchanges that were refused or failed, by the reason that the client was told.
     refusals: IntCounterVec = "refusals_total" ["route", "reason"];
+    /// What lists in observe mode would have refused; connections have no route.
+    observed_refusals: IntCounterVec = "observed_refusals_total" ["route", "reason"];
     /// Event streams open now.
     streams_open: IntGaugeVec = "streams_open" ["route", "consumer"];
     /// Seconds that event streams were open.

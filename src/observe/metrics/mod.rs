@@ -21,7 +21,7 @@ use super::{
     log::LogSink,
     record::{Event, Record},
 };
-use crate::types::Name;
+use crate::types::{Denial, Name};
 
 /// The gateway's metrics. Clones count together; two gateways in one process don't meet.
 #[derive(Clone)]
@@ -116,6 +116,10 @@ impl Metrics {
             let route = children::label(record.route.as_ref());
             families.refusals.with_label_values(&[route, reason]).inc();
         }
+        if let Some(reason) = record.observed {
+            let route = children::label(record.route.as_ref());
+            families.observed_refusals.with_label_values(&[route, reason]).inc();
+        }
         for labels in children::CallLabels::of(record) {
             let call = self.0.calls.get(&labels, families);
             call.calls.inc();
@@ -144,6 +148,12 @@ impl Metrics {
     /// Counts a connection that was closed unserved.
     pub fn connection_refused(&self, listener: &Name, outcome: ConnectionOutcome) {
         self.connection(listener, outcome);
+    }
+
+    /// Counts a connection that a list in observe mode would have refused.
+    pub fn connection_observed(&self, denial: Denial) {
+        let labels = [children::label(None), denial.face().reason];
+        self.0.families.observed_refusals.with_label_values(&labels).inc();
     }
 
     fn connection(&self, listener: &Name, outcome: ConnectionOutcome) {

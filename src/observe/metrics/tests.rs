@@ -10,6 +10,7 @@ fn driven() -> Metrics {
     metrics.record(&bare());
     metrics.stream_opened(&route, None).event();
     drop(metrics.connection_opened(&https));
+    metrics.connection_observed(Denial::Address);
     metrics.connection_refused(&https, ConnectionOutcome::Address);
     metrics.handshake(&https, HandshakeOutcome::Ok);
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
@@ -83,6 +84,7 @@ fn a_record_is_counted_once_with_its_labels() {
         format!(r#"portcullis_request_duration_seconds_count{{{who},route="mcp"}} 3"#),
         r#"portcullis_first_byte_seconds_count{route="mcp"} 3"#.to_owned(),
         r#"portcullis_refusals_total{reason="rate",route="mcp"} 3"#.to_owned(),
+        r#"portcullis_observed_refusals_total{reason="address",route="mcp"} 3"#.to_owned(),
         format!(
             "portcullis_mcp_calls_total{{{who},method=\"tools/call\",outcome=\"answered\",\
              route=\"mcp\",tool=\"other\"}} 3"

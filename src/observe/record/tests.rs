@@ -23,6 +23,7 @@ pub(in crate::observe) fn full() -> Record {
         status: Some(200),
         outcome: Outcome::Answered,
         reason: Some("rate"),
+        observed: Some("address"),
         duration: Duration::from_micros(12_345),
         first_byte: Some(Duration::from_millis(7)),
         bytes_in: 170,
@@ -46,6 +47,7 @@ pub(in crate::observe) fn bare() -> Record {
         status: None,
         outcome: Outcome::Cut,
         reason: None,
+        observed: None,
         first_byte: None,
         mcp_method: None,
         tool: None,
@@ -72,7 +74,7 @@ fn fields(line: &str) -> Vec<String> {
 #[test]
 fn a_line_has_the_contracts_fields_in_the_contracts_order() {
     let contract = "ts level event request_id route consumer key client method path status outcome \
-                    reason duration_ms first_byte_ms bytes_in bytes_out mcp_method tool upstream";
+                    reason observed duration_ms first_byte_ms bytes_in bytes_out mcp_method tool upstream";
     assert_eq!(fields(&json(&full())).join(" "), contract);
     assert_eq!(
         fields(&json(&bare())).join(" "),
@@ -108,7 +110,7 @@ fn a_tools_name_cannot_forge_a_line() {
     let record = Record { tool: Some(Untrusted::new(forged)), ..full() };
     let line = json(&record);
     assert!(line.bytes().all(|b| b.is_ascii_graphic() || b == b' '), "{line}");
-    assert_eq!(fields(&line).len(), 20);
+    assert_eq!(fields(&line).len(), 21);
 
     let mut text = Vec::new();
     record.write_text(&mut text, jiff::Timestamp::UNIX_EPOCH);
