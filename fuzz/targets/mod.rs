@@ -10,19 +10,21 @@ mod event_stream;
 mod h1_head;
 mod json_rpc;
 mod path;
+mod proxy_header;
 mod redactor;
 mod sieve;
 
 pub(crate) use self::{
     chunked_body::chunked_body, config::config, credential::credential, event_stream::event_stream,
-    h1_head::h1_head, json_rpc::json_rpc, path::path, redactor::redactor, sieve::sieve,
+    h1_head::h1_head, json_rpc::json_rpc, path::path, proxy_header::proxy_header,
+    redactor::redactor, sieve::sieve,
 };
 
 /// What a target does with any bytes: it panics where something doesn't hold.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target and its function.
-pub(crate) const ALL: [(&str, Target); 9] = [
+pub(crate) const ALL: [(&str, Target); 10] = [
     ("h1_head", h1_head),
     ("chunked_body", chunked_body),
     ("path", path),
@@ -32,6 +34,7 @@ pub(crate) const ALL: [(&str, Target); 9] = [
     ("config", config),
     ("json_rpc", json_rpc),
     ("sieve", sieve),
+    ("proxy_header", proxy_header),
 ];
 
 /// Ways in which the bytes may arrive: one by one, and in uneven pieces.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    Span,
+    Span, access,
     listeners::{self, Speaks},
     mask::shown,
     oauth,
@@ -41,6 +41,22 @@ pub(super) fn listeners(
                     .hint("a redirect leads to a listener with `tls`");
             }
         }
+    }
+}
+
+/// A header that says who is behind a proxy is taken from proxies that are trusted, and from no other.
+pub(super) fn proxy_protocol(
+    listeners: &[listeners::Draft],
+    access: &access::Draft,
+    reading: &mut Reading<'_>,
+) {
+    if access.proxies.is_some_and(|proxies| proxies > 0) {
+        return;
+    }
+    for at in listeners.iter().filter_map(|draft| draft.proxy_protocol.as_ref()) {
+        reading
+            .error(at, "no peer may send the PROXY header: `trusted_proxies` names nobody")
+            .hint("add to [access]: trusted_proxies = [\"10.0.0.0/24\"], the nets of your proxies");
     }
 }
 

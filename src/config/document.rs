@@ -37,6 +37,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     root.finish(&[], reading);
 
     conflicts::listeners(&listeners, admin.as_ref(), reading);
+    conflicts::proxy_protocol(&listeners, &access, reading);
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
     weak::listeners(&listeners, reading);

@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub(super) name: Option<(Name, Span)>,
     pub(super) address: Option<(SocketAddr, Span)>,
     pub(super) speaks: Speaks,
+    /// Where `proxy_protocol = true` is written, if it is.
+    pub(super) proxy_protocol: Option<Span>,
 }
 
 pub(super) enum Speaks {
@@ -62,8 +64,11 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         (None, Some(item)) => Speaks::Redirect(item.name(reading)),
         (None, None) => Speaks::Plain,
     };
-    table.finish(&["proxy_protocol"], reading);
-    Draft { name, address, speaks }
+    let proxy_protocol = table.take("proxy_protocol");
+    let proxy_protocol =
+        proxy_protocol.and_then(|item| item.flag(reading)?.then(|| item.name_at.clone()));
+    table.finish(&[], reading);
+    Draft { name, address, speaks, proxy_protocol }
 }
 
 fn read_tls(item: &Item<'_>, reading: &mut Reading<'_>) -> Tls {
@@ -118,5 +123,5 @@ pub(super) fn compile(draft: &Draft, all: &[Draft]) -> Option<Listener> {
         }
     };
     let (name, address) = (draft.name.as_ref()?.0.clone(), draft.address.as_ref()?.0);
-    Some(Listener { name, address, kind })
+    Some(Listener { name, address, kind, proxy_protocol: draft.proxy_protocol.is_some() })
 }

@@ -46,6 +46,7 @@ pub(super) struct Item<'t> {
 pub(super) enum Wanted {
     Text,
     Count,
+    Flag,
     List,
     Table,
 }
@@ -217,6 +218,15 @@ impl<'t> Item<'t> {
         fits
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, reading: &mut Reading<'_>) -> Option<bool> {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            self.wrong(Wanted::Flag, reading);
+        }
+        flag
+    }
+
     /// The elements of a list.
     pub(super) fn list(&self, reading: &mut Reading<'_>) -> Option<Vec<Self>> {
         let Some(array) = self.value.as_array() else {
@@ -307,6 +317,7 @@ impl<'t> Item<'t> {
         let (wanted, hint) = match wanted {
             Wanted::Text => ("a text", "put it in quotes, with its unit if it has one"),
             Wanted::Count => ("a whole number", "write digits alone, without quotes"),
+            Wanted::Flag => ("true or false", "write true or false, without quotes"),
             Wanted::List => ("a list", "put it in square brackets"),
             Wanted::Table => ("a table", "put it in braces: { name = value }"),
         };

@@ -1,11 +1,14 @@
-//! A connection before it is HTTP: who may connect, how many, and the TLS handshake. What comes
+//! A connection before it is HTTP: who may connect, how many, whom a proxy
+//! speaks for, and the TLS handshake. What comes
 //! out is a [`Transport`](crate::wire::Transport); what was said inside it is not known here.
 
 mod caps;
 mod certificates;
 mod handshake;
+mod proxy_header;
 mod room;
 
-pub use caps::{Observed, let_in};
+pub use caps::{Observed, let_in, let_in_told};
 pub use certificates::server_config;
 pub use handshake::{Handshakes, Unfinished};
+pub use proxy_header::{NoProxyHeader, ProxyHeader, take_proxy_header};

@@ -8,9 +8,9 @@ use super::{
     crew::{Crew, Post},
 };
 use crate::{
-    edge::{self, Handshakes},
+    edge::{self, Handshakes, Observed},
     host::{Socket, accept_all},
-    observe::HandshakeOutcome,
+    observe::{ConnectionOutcome, HandshakeOutcome},
     policy::{Places, Ticket},
     proxy::{self, Door, DoorKind, State},
     snapshot::{Listener, ListenerKind},
@@ -27,6 +27,8 @@ pub(super) struct Entrance {
 
 struct Way {
     door: Arc<Door>,
+    /// Whether a PROXY header comes first.
+    wants_header: bool,
     tls: Option<Arc<ServerConfig>>,
     places: Places,
     handshakes: Arc<Handshakes>,
@@ -49,7 +51,13 @@ impl Entrance {
         };
         let socket = boot::bind(listener.name.as_str(), listener.address)?;
         let door = Arc::new(Door { name: listener.name.clone(), kind });
-        let way = Way { door, tls, places: places.clone(), handshakes: Arc::clone(handshakes) };
+        let way = Way {
+            door,
+            wants_header: listener.proxy_protocol,
+            tls,
+            places: places.clone(),
+            handshakes: Arc::clone(handshakes),
+        };
         Ok(Self { configured: listener.address, socket, way: Arc::new(way) })
     }
 
@@ -75,17 +83,9 @@ impl Entrance {
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = &self.way;
             // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let ticket = match edge::let_in(&way.places, peer.ip(), &state.snapshot.load().access) {
-                Ok((ticket, observed)) => {
-                    if let Some(denial) = observed {
-                        state.metrics.connection_observed(denial);
-                    }
-                    ticket
-                }
-                Err(outcome) => {
-                    return state.metrics.connection_refused(&way.door.name, outcome);
-                }
-            };
+            let asks = (peer.ip(), way.wants_header);
+            let let_in = edge::let_in(&way.places, asks, &state.snapshot.load().access);
+            let Some(ticket) = way.counted(let_in, &state) else { return };
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
             let (way, draining) = (Arc::clone(way), draining.clone());
@@ -101,15 +101,25 @@ impl Way {
         self: Arc<Self>,
         state: Arc<State>,
         (socket, peer): (std::net::TcpStream, SocketAddr),
-        _held: (Ticket, Post),
+        (mut ticket, _post): (Ticket, Post),
         mut draining: Draining,
     ) {
-        let _open = state.metrics.connection_opened(&self.door.name);
         // Events are small and must not wait for more of them.
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Ok(mut socket) = TcpStream::from_std(socket) else { return };
         if socket.set_nodelay(true).is_err() {
             return;
         }
+        let peer = if self.wants_header {
+            tokio::select! {
+                // Boxed, as the handshake is.
+                told = Box::pin(self.told(&state, (&mut socket, peer), &mut ticket)) => told,
+                () = draining.begun() => return,
+            }
+        } else {
+            Some(peer)
+        };
+        let Some(peer) = peer else { return };
+        let _open = state.metrics.connection_opened(&self.door.name);
         let transport = match &self.tls {
             None => Transport::Plain(socket),
             Some(tls) => {
@@ -125,5 +135,43 @@ impl Way {
             }
         };
         proxy::serve(state, Arc::clone(&self.door), peer, transport, draining).await;
+    }
+
+    /// The peer that a PROXY header tells, once it has been let in as any other; `None` where the
+    /// connection is closed, and counted.
+    async fn told(
+        &self,
+        state: &State,
+        (socket, peer): (&mut TcpStream, SocketAddr),
+        ticket: &mut Ticket,
+    ) -> Option<SocketAddr> {
+        let snapshot = state.snapshot.load_full();
+        let header = edge::take_proxy_header(socket, snapshot.timeouts.handshake).await;
+        let told = header.map_err(|_| ConnectionOutcome::ProxyHeader).and_then(|header| {
+            let Some(told) = header.source else { return Ok((peer, None)) };
+            Ok((told, edge::let_in_told(ticket, told.ip(), &snapshot.access)?))
+        });
+        self.counted(told, state)
+    }
+
+    /// Who was let in, if anyone was; counted where they weren't, or lists in observe mode would have
+    /// refused them.
+    fn counted<T>(
+        &self,
+        let_in: Result<(T, Observed), ConnectionOutcome>,
+        state: &State,
+    ) -> Option<T> {
+        match let_in {
+            Ok((who, observed)) => {
+                if let Some(denial) = observed {
+                    state.metrics.connection_observed(denial);
+                }
+                Some(who)
+            }
+            Err(outcome) => {
+                state.metrics.connection_refused(&self.door.name, outcome);
+                None
+            }
+        }
     }
 }

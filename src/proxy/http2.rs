@@ -115,7 +115,10 @@ impl Site {
             door: &door,
             peer: peer.ip(),
             begins: 0,
-            room: state.places.take(peer.ip()).map_or(Room::Lacking, Room::Own),
+            room: state
+                .places
+                .take(peer.ip(), &snapshot.access.trusted_proxies)
+                .map_or(Room::Lacking, Room::Own),
             draining,
         };
         let end = match next {

@@ -12,6 +12,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What it speaks.
     pub kind: ListenerKind,
+    /// Whether each connection begins with a PROXY header, of a trusted proxy.
+    pub proxy_protocol: bool,
 }
 
 /// What a listener speaks.

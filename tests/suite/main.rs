@@ -23,6 +23,8 @@ mod addresses;
 mod credentials;
 mod limits;
 mod observing;
+mod proxies_before;
+mod proxy_protocol;
 
 mod browsers;
 mod dialects;

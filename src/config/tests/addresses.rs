@@ -97,6 +97,19 @@ fn a_proxy_that_cannot_connect_is_warned_of() {
 }
 
 #[test]
+fn a_proxy_header_needs_proxies_that_are_trusted() {
+    let with_header = |access: &str| {
+        let text = with(access)
+            .replace("redirect = \"https\"", "redirect = \"https\", proxy_protocol = true");
+        site().messages(&text)
+    };
+    let refused = ["no peer may send the PROXY header: `trusted_proxies` names nobody"];
+    assert_eq!(with_header(""), refused);
+    assert_eq!(with_header("[access]\ntrusted_proxies = []"), refused);
+    assert_eq!(with_header("[access]\ntrusted_proxies = [\"10.0.0.1\"]"), [""; 0]);
+}
+
+#[test]
 fn address_lists_behind_loopback_without_a_trusted_proxy_are_warned_of() {
     let warning = ["every client has the address of the proxy before this listener"];
     let said = |sections: &str| Site::new().messages(&format!("{MINIMAL}\n{sections}"));

@@ -41,6 +41,9 @@ pub enum ConnectionOutcome {
     Accepted,
     /// `[access]` doesn't let the address in.
     Address,
+    /// No PROXY header where there has to be one: the peer isn't a trusted proxy, or the header is
+    /// malformed or late.
+    ProxyHeader,
     /// `limits.connections` or `limits.connections_per_address` is reached.
     Connections,
 }
@@ -63,6 +66,7 @@ impl ConnectionOutcome {
         match self {
             Self::Accepted => "accepted",
             Self::Address => "address",
+            Self::ProxyHeader => "proxy_header",
             Self::Connections => "connections",
         }
     }

@@ -231,7 +231,7 @@ impl Gateway {
     }
 
     /// A client on a transport to it.
-    pub(super) fn client_on(&self, transport: Transport) -> Client {
+    pub(crate) fn client_on(&self, transport: Transport) -> Client {
         Client::new(transport, Arc::clone(&self.received))
     }
 

@@ -2,6 +2,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use portcullis::wire::{Socket, Transport};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Client, Gateway, gateway::HOST, within};
@@ -20,6 +21,11 @@ impl Gateway {
     /// A connection over TLS on which the first of these protocols is agreed (RFC 7301).
     pub(crate) async fn tls_transport(&self, protocols: &[&[u8]]) -> Transport {
         let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
+        self.tls_over(socket, protocols).await
+    }
+
+    /// The same over a socket on which something was said before.
+    pub(crate) async fn tls_over(&self, socket: TcpStream, protocols: &[&[u8]]) -> Transport {
         let name = ServerName::try_from(HOST).unwrap();
         let mut config = self.tls_config();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();

@@ -296,3 +296,23 @@ async fn requests_of_a_connection_are_counted_with_connections() {
     }
     gateway.metric_becomes("portcullis_refusals_total", &["reason=\"overload\""], 1.0).await;
 }
+
+/// Behind its one address are many clients.
+#[tokio::test]
+async fn requests_of_a_trusted_proxys_connection_are_counted_in_all_alone() {
+    let mut upstream = Upstream::start().await;
+    let limits = "[limits]\nconnections_per_address = 1\nconnections = 3\n\
+                  [access]\ntrusted_proxies = [\"127.0.0.1\"]";
+    let gateway = Setup::new(&upstream).also(limits).tls().start();
+    let key = Key::new();
+    let mut http2 = gateway.http2().await;
+    http2.send([call(1, &key), call(3, &key), call(5, &key)].concat()).await;
+    let refused = http2.answer(5).await;
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "overload"));
+    for _ in 0..2 {
+        upstream.answer("{}").await;
+    }
+    for stream in [1, 3] {
+        assert_eq!(http2.answer(stream).await.status, 200);
+    }
+}
