@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     config::Outline,
-    policy::{Consumer, NetList},
+    policy::{AddressPolicy, Admittance, Consumer},
     snapshot::{Route, Snapshot},
 };
 
@@ -163,7 +163,7 @@ impl Case<'_> {
 
     /// The first whose lists don't let the address in.
     fn address_gate(&self) -> Gate {
-        let keeps_out = |nets: &NetList| !nets.lets_in(self.client);
+        let keeps_out = |nets: &AddressPolicy| nets.judge(self.client) == Admittance::KeptOut;
         match self.route {
             _ if keeps_out(&self.snapshot.access.nets) => Gate::Connection,
             Some(route) if keeps_out(&route.nets) => Gate::Address,

@@ -3,6 +3,7 @@
 use super::chain::{Case, Gate};
 use crate::{
     config::{NetWord, Owner, Place},
+    policy::Admittance,
     snapshot::{Route, UnknownKeys},
     types::Untrusted,
 };
@@ -74,7 +75,12 @@ impl Case<'_> {
             (Owner::Consumer, _, Some(consumer)) => &consumer.nets,
             _ => &self.snapshot.access.nets,
         };
-        let let_in = nets.lets_in(self.client);
+        let admittance = nets.judge(self.client);
+        let let_in = admittance != Admittance::KeptOut;
+        if admittance == Admittance::Observed {
+            let text = format!("a list in observe mode would keep out {}", self.client);
+            return (text, self.observing_list(owner, name));
+        }
         match self.outline.nets(owner, name, self.client) {
             NetWord::NoList if let_in => (format!("no list is about {}", self.client), None),
             NetWord::NoList => (format!("{} isn't let in", self.client), None),
@@ -86,6 +92,12 @@ impl Case<'_> {
                 (format!("\"{text}\" {does} {}", self.client), Some(place))
             }
         }
+    }
+
+    fn observing_list(&self, owner: Owner, name: &str) -> Option<Place> {
+        let mode = |list| self.outline.setting(owner, name, list);
+        let mut modes = ["allow.mode", "deny.mode"].into_iter().filter_map(mode);
+        modes.find(|(text, _)| *text == "observe").map(|(_, place)| place.clone())
     }
 
     fn at_route(&self) -> Fact {

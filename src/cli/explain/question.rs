@@ -16,7 +16,7 @@ use crate::{
     config::Outline,
     gateway::Gateway,
     observe::LogSink,
-    policy::{Consumer, Standing},
+    policy::{Admittance, Consumer, Standing},
     proxy::{Door, DoorKind, Heard},
     snapshot::{Listener, ListenerKind, Snapshot},
     types::{Denial, KeyDigest, Name, Secret, write_key_segment},
@@ -106,11 +106,14 @@ impl Question {
         if origin.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(Unasked::Origin);
         }
-        let proxied = arguments.via.map(|_| (&*snapshot.access.trusted_header, from));
+        let (door, wants_header) = door(snapshot, &url).ok_or(Unasked::NoListener)?;
+        // Where a PROXY header comes first, the peer that it tells is the peer.
+        let via = arguments.via.filter(|_| !wants_header);
+        let proxied = via.map(|_| (&*snapshot.access.trusted_header, from));
         let said = Said { origin, proxied, tool: arguments.tool.as_deref(), key: key.as_ref() };
         Ok(Self {
-            door: door(snapshot, &url).ok_or(Unasked::NoListener)?,
-            peer: arguments.via.unwrap_or(from),
+            door,
+            peer: via.unwrap_or(from),
             tool: arguments.tool.clone(),
             origin: origin.is_some(),
             has_key: key.is_some(),
@@ -132,7 +135,8 @@ impl Question {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let heard = runtime.block_on(gateway.hear(&self.door, self.peer, &self.bytes))?;
         let snapshot = gateway.snapshot();
-        Ok(Asked { heard, is_shut_out: !snapshot.access.nets.lets_in(self.peer), snapshot })
+        let is_shut_out = snapshot.access.nets.judge(self.peer) == Admittance::KeptOut;
+        Ok(Asked { heard, is_shut_out, snapshot })
     }
 }
 
@@ -250,8 +254,9 @@ impl<'u> Url<'u> {
     }
 }
 
-/// The listener that the URL leads to: of its port, else of its scheme, else the first.
-fn door(snapshot: &Snapshot, url: &Url<'_>) -> Option<Door> {
+/// The listener that the URL leads to: of its port, else of its scheme, else the first; and whether
+/// a PROXY header comes first there.
+fn door(snapshot: &Snapshot, url: &Url<'_>) -> Option<(Door, bool)> {
     let is_tls = |listener: &Listener| matches!(listener.kind, ListenerKind::Tls(_));
     let by_scheme = |listener: &&Listener| is_tls(listener) == (url.scheme == "https");
     let by_port = |listener: &&Listener| listener.address.port() == url.port();
@@ -263,7 +268,7 @@ fn door(snapshot: &Snapshot, url: &Url<'_>) -> Option<Door> {
         ListenerKind::Redirect { port } => DoorKind::Redirect { port },
         ListenerKind::Plain => DoorKind::Plain,
     };
-    Some(Door { name: found.name.clone(), kind })
+    Some((Door { name: found.name.clone(), kind }, found.proxy_protocol))
 }
 
 fn consumer(snapshot: &Snapshot, name: &str) -> Result<Arc<Consumer>, Unasked> {
