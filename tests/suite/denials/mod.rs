@@ -1,12 +1,15 @@
 //! Every denial, driven through the whole gateway: what the client gets of it, to the last field, and
 //! what the operator reads.
 
+mod in_step;
+mod scene;
 mod scenes;
 
 use portcullis::types::{Denial as D, Malformation as M};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Call, Client, Gateway, Key, Setup, Upstream};
+use self::scene::{Making, Refused};
+use crate::harness::{Answer, Call, Key, Setup, Upstream};
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,14 +53,22 @@ macro_rules! every_denial {
         $(#[tokio::test]
         async fn $malformed() {
             let row = malformed($malformed_status);
-            holds(scenes::$malformed().await.because(M::$what), row).await;
+            let refused = scenes::$malformed().await.refused().await;
+            holds(refused.because(M::$what), row).await;
         })+
         $(#[tokio::test]
         async fn $scene() {
             let (status, code, reason) = ($status, $code, $reason);
             let (id, then, fields) = (json!($id), $then, vec![$($field)*]);
-            holds(scenes::$scene().await, Row { status, code, reason, id, then, fields }).await;
+            let row = Row { status, code, reason, id, then, fields };
+            holds(scenes::$scene().await.refused().await, row).await;
         })+
+
+        /// Every scene, with its name and the operator's word for it.
+        const SCENES: &[(&str, &str, Making)] = &[
+            $((stringify!($malformed), "malformed", || Box::pin(scenes::$malformed())),)+
+            $((stringify!($scene), $reason, || Box::pin(scenes::$scene())),)+
+        ];
     };
 }
 
@@ -144,7 +155,7 @@ async fn a_rate_that_nobody_reads_in_band_is_429() {
         then: Keeps,
         fields: vec![after("86400")],
     };
-    holds(scenes::rate_of_a_notification().await, row).await;
+    holds(scenes::rate_of_a_notification().await.refused().await, row).await;
 }
 
 #[tokio::test]
@@ -178,21 +189,6 @@ async fn upstream_gone_is_the_last_event_of_the_call() {
     let line = gateway.logged("the end", |line| line["event"] == "exchange").await;
     let said = (&line["request_id"], &line["reason"], &line["outcome"]);
     assert_eq!(said, (&request_id.into(), &"upstream_gone".into(), &"upstream_gone".into()));
-}
-
-/// A request that was refused, and where.
-struct Refused {
-    client: Client,
-    answer: Answer,
-    gateway: Gateway,
-}
-
-impl Refused {
-    /// Holds it to saying what exactly was malformed.
-    fn because(self, what: M) -> Self {
-        assert_eq!(self.answer.json()["error"]["message"], *D::Malformed(what).text());
-        self
-    }
 }
 
 /// Holds a refusal to its row, on the wire and in what the operator reads.

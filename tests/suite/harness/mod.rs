@@ -30,7 +30,7 @@ pub(crate) use self::{
     http2::{Heard, Http2},
     key::Key,
     stopping::Stopping,
-    upstream::{Seen, Streaming, Upstream},
+    upstream::{Request, Seen, Streaming, Upstream},
 };
 
 /// How long anything may take. Only a failure waits so long.

@@ -14,7 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Call, Gateway, within};
+use super::{Call, Gateway, tool_call, within};
 
 /// The upstream, whose end the test holds: it waits for the next request and then answers it.
 pub(crate) struct Upstream {
@@ -372,6 +372,16 @@ fn parse(head: &[u8]) -> Result<Seen, String> {
 }
 
 impl Gateway {
+    /// A call that always passes, and its target upstream. No GET: not every server takes one.
+    fn marker(&self) -> (Call, &'static str) {
+        (self.marked(Call::new("DELETE", "/api/marker")), "/marker")
+    }
+
+    /// A call that always passes, which is told apart by its target upstream: `/marker/NAME`.
+    pub(crate) fn passing(&self, name: &str) -> Call {
+        self.marked(Call::post(&format!("/api/marker/{name}"), &tool_call(1)))
+    }
+
     /// Sends a call that has to pass, answers it with `{}`, and says what reached the upstream.
     pub(crate) async fn pass(&self, upstream: &mut Upstream, call: &Call) -> Seen {
         let mut client = self.client().await;
