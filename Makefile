@@ -5,13 +5,13 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects conformance lint audit fuzz bench strictness build-tools test-tools bench-tools
+.PHONY: help demo test dialects conformance lint audit fuzz bench strictness tls-scan build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 # The development profile: a release build takes several times as long and shows nothing more.
 demo: build-tools ## Build, and run the whole thing on loopback.
@@ -67,6 +67,10 @@ bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 strictness: bench-tools ## Show which malformed requests pass here, and at nginx, HAProxy, Envoy and Node.
 	$(call install,command -v node,nodejs)
 	@cargo bench --quiet --profile dev --bench strictness
+
+tls-scan: test-tools ## Let sslyze and testssl.sh look at a gateway's TLS.
+	$(call install,command -v testssl,testssl.sh)
+	@cargo test --test tls_scanners -- --include-ignored --nocapture
 
 # $(call install,TEST,PACKAGES,SERVICES): apt where the test fails. Debian starts a packaged service
 # at once; nobody who runs tests asked for a web server on port 80, so it is stopped again.

@@ -91,7 +91,8 @@ impl fmt::Debug for ByName {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{NamedGroup, pki_types::ServerName};
+    use rustls::{HandshakeKind, NamedGroup, pki_types::ServerName};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;
@@ -158,6 +159,39 @@ mod tests {
             assert_eq!((modern.group, &*modern.alpn), (NamedGroup::X25519MLKEM768, protocol));
             let older = shake(&rustls::version::TLS12, "first.test", http2).await.unwrap();
             assert_eq!(older.group, NamedGroup::X25519, "TLS 1.2 has no hybrid group");
+        }
+    }
+
+    /// Whoever comes back brings a ticket, and is spared the signature. sslyze takes a ticket that is
+    /// renewed for one that wasn't taken, so this is where it is proven.
+    #[tokio::test]
+    async fn a_client_that_comes_back_resumes_with_its_ticket() {
+        let (only, der) = certificate(&["first.test"]);
+        let server = server_config(&Tls { certificates: vec![only], http2: false }).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der).unwrap();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let client = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+            let client = TlsConnector::from(Arc::new(client));
+            for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+                let (near, far) = tokio::io::duplex(64 * 1024);
+                let name = ServerName::try_from("first.test").unwrap();
+                let (accepted, connected) = tokio::join!(
+                    TlsAcceptor::from(Arc::clone(&server)).accept(far),
+                    client.connect(name, near),
+                );
+                let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+                // A ticket of TLS 1.3 comes with the first bytes.
+                accepted.write_all(b"x").await.unwrap();
+                accepted.flush().await.unwrap();
+                connected.read_exact(&mut [0]).await.unwrap();
+                let kind = connected.get_ref().1.handshake_kind();
+                assert_eq!(kind, Some(expected), "{version:?}");
+            }
         }
     }
 
