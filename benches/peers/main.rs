@@ -2,7 +2,7 @@
 //! log, a limit per key, an address list, the prefix taken off the path, nothing buffered.
 //!
 //! `cargo bench --bench peers` measures all; after `--`, `calls`, `handshakes`, `idle`, `events`,
-//! `transfer` and `reading` choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
+//! `transfer`, `reading` and `policy` choose parts, `portcullis`, `nginx`, `haproxy` and `envoy` choose proxies. Absolute numbers mean
 //! nothing beyond the machine and the run; ratios do.
 //! Every number is the median of blocks that are interleaved, so that a slow minute hits all alike.
 //! Processor time is that of the proxy's processes, from `/proc/PID/stat`. Answers are checked, and
@@ -13,6 +13,7 @@ mod calls;
 mod client;
 mod handshakes;
 mod measure;
+mod policy;
 mod process;
 mod proxies;
 mod reading;
@@ -36,16 +37,18 @@ enum Part {
     Events,
     Transfer,
     Reading,
+    Policy,
 }
 
 impl Part {
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 7] = [
         ("calls", Self::Calls),
         ("handshakes", Self::Handshakes),
         ("idle", Self::Idle),
         ("events", Self::Events),
         ("transfer", Self::Transfer),
         ("reading", Self::Reading),
+        ("policy", Self::Policy),
     ];
 }
 
@@ -84,6 +87,7 @@ fn main() -> Outcome<()> {
                 Part::Events => streams::measure_events(&ground, &mut report).await?,
                 Part::Transfer => transfer::measure(&ground, &mut report).await?,
                 Part::Reading => reading::measure(&mut report)?,
+                Part::Policy => policy::measure(&mut report)?,
             }
         }
         Outcome::Ok(())

@@ -20,7 +20,7 @@ use crate::{
 /// `[access]`, and how much of it is written.
 pub(super) struct Draft {
     pub(super) access: Access,
-    /// How many elements `trusted_proxies` has, if it is written.
+    /// How many nets `trusted_proxies` names, if it is written.
     pub(super) proxies: Option<usize>,
 }
 
@@ -36,10 +36,12 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     };
     access.nets = nets(&mut table, reading);
     if let Some(item) = table.take("trusted_proxies") {
+        let before = reading.problems_so_far();
         let nets = net_list(&item, reading);
+        // What can't be read was meant as somebody.
+        proxies = Some(nets.len().max(reading.problems_so_far() - before));
         weak_proxies(&nets, &access.nets, reading);
         access.trusted_proxies = TrustedProxies::new(&only_nets(nets));
-        proxies = item.value.as_array().map(|list| list.len());
     }
     if let Some(item) = table.take("trusted_header")
         && let Some(name) = item.read(reading, header)
@@ -52,7 +54,11 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
 
 /// Proxies that say more, or less, than they were meant to.
 fn weak_proxies(nets: &[(IpNet, Span)], policy: &AddressPolicy, reading: &mut Reading<'_>) {
+    let before = reading.problems_so_far();
     for (net, at) in nets {
+        if reading.problems_so_far() - before >= TOLD {
+            break;
+        }
         if net.prefix_len() == 0 {
             reading
                 .warning(at, "every peer is trusted to name its own address")
@@ -70,8 +76,31 @@ fn weak_proxies(nets: &[(IpNet, Span)], policy: &AddressPolicy, reading: &mut Re
 
 /// A list of nets and of names of sets. What can't be read is reported and left out.
 pub(super) fn net_list(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<(IpNet, Span)> {
-    let items = item.list(reading).unwrap_or_default();
-    items.iter().flat_map(|item| sets::resolve(item, reading)).collect()
+    each(item, reading, sets::resolve)
+}
+
+/// Faults of one list that are told one by one. Each shows its line, and a list of 100,000 nets may
+/// stand on one: to tell all of them would take the square of its length.
+const TOLD: usize = 20;
+
+/// What `read` makes of each element, until too many have faults.
+pub(super) fn each<'t, T>(
+    list: &Item<'t>,
+    reading: &mut Reading<'_>,
+    read: impl Fn(&Item<'t>, &mut Reading<'_>) -> Vec<T>,
+) -> Vec<T> {
+    let items = list.list(reading).unwrap_or_default();
+    let (mut values, before) = (Vec::new(), reading.problems_so_far());
+    for (index, item) in items.iter().enumerate() {
+        if reading.problems_so_far() - before >= TOLD {
+            let left = items.len() - index;
+            let message = format!("`{}`: {left} more elements weren't looked at", list.name);
+            reading.error(&item.at, message).hint("mend those above first");
+            break;
+        }
+        values.extend(read(item, reading));
+    }
+    values
 }
 
 /// `allow` or `deny`: a list, or `{ nets = [...], mode = "observe" }`.

@@ -34,18 +34,23 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Sets {
     let Some(mut table) = root.section("sets", "[sets]", reading) else { return sets };
     for item in table.take_all() {
         let Some(name) = name(&item, reading) else { continue };
-        let nets = item.list_of(reading, |text| {
-            let nested = "write its nets here: a set holds no other sets";
-            let fault = |fault: Fault| if may_be_a_name(text) { fault.hint(nested) } else { fault };
-            value::net(text).map_err(fault)
-        });
-        let nets = access::only_nets(nets);
+        let nets = access::only_nets(access::each(&item, reading, own));
         if item.value.as_array().is_some_and(|list| list.is_empty()) {
             reading.warning(&item.at, "an empty set stands for no address").hint("name its nets");
         }
         sets.by_name.insert(name, Set { nets, name_at: item.name_at.clone(), used: false });
     }
     sets
+}
+
+/// An element of a set: a net, and no other set.
+fn own(element: &Item<'_>, reading: &mut Reading<'_>) -> Vec<(IpNet, Span)> {
+    let net = element.read(reading, |text| {
+        let nested = "write its nets here: a set holds no other sets";
+        let fault = |fault: Fault| if may_be_a_name(text) { fault.hint(nested) } else { fault };
+        value::net(text).map_err(fault)
+    });
+    net.map(|net| (net, element.at.clone())).into_iter().collect()
 }
 
 /// A set's name has a letter in it, or nobody could tell it from an address.

@@ -125,6 +125,13 @@ impl AddressPolicy {
         }
     }
 
+    /// Whether the two are one compiled list.
+    #[cfg(test)]
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        let both = self.enforced.as_ref().zip(other.enforced.as_ref());
+        both.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// Whether no list is written.
     pub fn is_open(&self) -> bool {
         self.enforced.is_none() && self.all.is_none()

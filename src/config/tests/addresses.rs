@@ -106,6 +106,8 @@ fn a_proxy_header_needs_proxies_that_are_trusted() {
     let refused = ["no peer may send the PROXY header: `trusted_proxies` names nobody"];
     assert_eq!(with_header(""), refused);
     assert_eq!(with_header("[access]\ntrusted_proxies = []"), refused);
+    let empty = with_header("[access]\ntrusted_proxies = [\"nobody\"]\n[sets]\nnobody = []");
+    assert!(empty.contains(&refused[0].to_owned()), "{empty:?}");
     assert_eq!(with_header("[access]\ntrusted_proxies = [\"10.0.0.1\"]"), [""; 0]);
 }
 
@@ -120,4 +122,32 @@ fn address_lists_behind_loopback_without_a_trusted_proxy_are_warned_of() {
         [""; 0]
     );
     assert_eq!(said(""), [""; 0], "without lists nothing goes by the address but limits");
+}
+
+#[test]
+fn a_list_with_many_faults_is_told_in_part() {
+    let nets = vec!["\"192.0.2.7/24\""; 5_000].join(", ");
+    for sections in [format!("[access]\ndeny = [{nets}]"), format!("[sets]\na = [{nets}]")] {
+        let messages = site().messages(&with(&sections));
+        assert!(
+            messages.contains(&"`deny`: 4980 more elements weren't looked at".to_owned())
+                || messages.contains(&"`a`: 4980 more elements weren't looked at".to_owned())
+        );
+        assert!((21..=22).contains(&messages.len()), "{}", messages.len());
+    }
+}
+
+#[test]
+fn consumers_that_name_one_set_hold_one_copy_of_it() {
+    let nets: Vec<_> = (0..2_000).map(|i| format!("\"10.{}.{}.0/24\"", i / 256, i % 256)).collect();
+    let sets = format!("[sets]\noffice = [{}]\n", nets.join(", "));
+    let consumer = |i: usize| {
+        let digest = format!("{i:064x}");
+        format!("[[consumers]]\nname = \"c{i}\"\nkey_sha256 = \"{digest}\"\nallow = [\"office\"]\n")
+    };
+    let consumers: String = (0..500).map(consumer).collect();
+    let snapshot = site().compiled(&with(&(sets + &consumers)));
+    let mut all = snapshot.consumers.iter();
+    let first = all.next().unwrap();
+    assert!(all.all(|consumer| consumer.nets.is_shared_with(&first.nets)));
 }
