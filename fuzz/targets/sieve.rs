@@ -1,5 +1,5 @@
 use portcullis::mcp::{Piece, Sifted, Unreadable, WholeEvents, sift, sift_event};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::event_stream::dispatched;
 
@@ -14,7 +14,7 @@ pub(crate) fn sieve(bytes: &[u8]) {
         for (name, data) in dispatched(out) {
             let message = matches!(&*name, b"" | b"message");
             let value = serde_json::from_slice::<Value>(&data).ok().filter(|_| message);
-            value.iter().for_each(shows_none);
+            value.into_iter().for_each(shows_none);
         }
     }
     for split in super::splits(bytes) {
@@ -51,25 +51,47 @@ fn through(parts: &[&[u8]]) -> Result<Vec<u8>, Unreadable> {
     Ok(out)
 }
 
-/// The lists of a message, with what names their elements.
-fn lists(message: &Value) -> impl Iterator<Item = (&Value, &'static str)> {
-    let members = [
-        ("tools", "name"),
-        ("prompts", "name"),
-        ("resources", "uri"),
-        ("resourceTemplates", "uriTemplate"),
-    ];
-    members
-        .into_iter()
-        .filter_map(|(member, named_by)| Some((message.get("result")?.get(member)?, named_by)))
+/// A name as a client has it that doesn't tell upper case from lower; Go's takes two more letters.
+fn folded(name: &str) -> String {
+    name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
 }
 
-fn shows_none(value: &Value) {
-    let messages = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-    for (list, named_by) in messages.iter().flat_map(lists) {
+/// What names the elements of a list, by the list's folded name.
+fn named_by(member: &str) -> Option<&'static str> {
+    match member {
+        "tools" | "prompts" => Some("name"),
+        "resources" => Some("uri"),
+        "resourcetemplates" => Some("uriTemplate"),
+        _ => None,
+    }
+}
+
+/// Whether every client finds one name in the element, and it is kept.
+fn is_kept(element: &Value, named_by: &str) -> bool {
+    let named = |(name, _): &(&String, &Value)| folded(name) == folded(named_by);
+    let mut names = element.as_object().into_iter().flatten().filter(named);
+    let name = names.next().filter(|(name, _)| *name == named_by);
+    name.and_then(|(_, value)| value.as_str()).is_some_and(keeps) && names.next().is_none()
+}
+
+/// The results of a message, in whichever case.
+fn results(message: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let members = message.as_object_mut().into_iter().flatten();
+    members.filter(|(name, _)| folded(name) == "result").filter_map(|(_, v)| v.as_object_mut())
+}
+
+fn messages(value: &mut Value) -> &mut [Value] {
+    match value {
+        Value::Array(messages) => messages.as_mut_slice(),
+        one => std::slice::from_mut(one),
+    }
+}
+
+fn shows_none(mut value: Value) {
+    for (member, list) in messages(&mut value).iter_mut().flat_map(results).flatten() {
+        let Some(named_by) = named_by(&folded(member)) else { continue };
         for element in list.as_array().into_iter().flatten() {
-            let name = element.get(named_by).and_then(Value::as_str);
-            assert!(name.is_some_and(keeps), "{element} is shown");
+            assert!(is_kept(element, named_by), "{element} is shown");
         }
     }
 }
@@ -86,31 +108,13 @@ fn sifted_alike(text: &str) {
     else {
         return;
     };
-    shows_none(&after);
-    let messages = match &mut before {
-        Value::Array(messages) => messages.as_mut_slice(),
-        one => std::slice::from_mut(one),
-    };
-    for message in messages {
-        let Some(result) = message.get_mut("result").and_then(Value::as_object_mut) else {
-            continue;
-        };
-        for (member, value) in result.iter_mut() {
-            let named_by = match member.as_str() {
-                "tools" | "prompts" => "name",
-                "resources" => "uri",
-                "resourceTemplates" => "uriTemplate",
-                "cacheScope" => {
-                    *value = "private".into();
-                    continue;
-                }
-                _ => continue,
-            };
-            if let Some(list) = value.as_array_mut() {
-                list.retain(|element| {
-                    element.get(named_by).and_then(Value::as_str).is_some_and(keeps)
-                });
-            }
+    shows_none(after.clone());
+    for (member, value) in messages(&mut before).iter_mut().flat_map(results).flatten() {
+        let member = folded(member);
+        if member == "cachescope" {
+            *value = "private".into();
+        } else if let (Some(named_by), Some(list)) = (named_by(&member), value.as_array_mut()) {
+            list.retain(|element| is_kept(element, named_by));
         }
     }
     assert_eq!(before, after, "something else is left");

@@ -36,10 +36,39 @@ pub(super) fn unknown_name<'n>(
 ) {
     let defined: Vec<&str> = defined.map(Name::as_str).collect();
     let hint = match nearest(name.as_str(), defined.iter().copied()) {
-        Some(name) => format!("did you mean \"{name}\"?"),
+        Some(name) => format!("did you mean {}?", shown(name)),
         None if defined.is_empty() => format!("the file defines no {kind}"),
-        None => format!("there is: {}", defined.join(", ")),
+        None => {
+            // Somebody's key may stand as a name, and a hint shows all there are.
+            let names: Vec<String> = defined.into_iter().map(shown).collect();
+            format!("there is: {}", names.join(", ").replace('"', ""))
+        }
     };
     let message = format!("there is no {kind} {}", shown(name.as_str()));
     reading.error(at, message).hint(hint);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::SystemTime};
+
+    use crate::config::{Surroundings, compile_text, render};
+
+    #[test]
+    fn a_key_that_stands_as_a_name_is_in_no_hint() {
+        for asked in ["postiz", "c4n4ryc4n4rycanary2"] {
+            let text = format!(
+                "upstreams.c4n4ryc4n4rycanary1 = {{ endpoints = [\"http://127.0.0.1:3000\"] }}\n\
+                 routes = [{{ name = \"mcp\", paths = [\"/mcp/{{key}}\"], upstream = \"{asked}\" }}]\n"
+            );
+            let around = Surroundings {
+                base_dir: Path::new(""),
+                environment: &|_| None,
+                now: SystemTime::UNIX_EPOCH,
+            };
+            let loaded = compile_text(&text, around);
+            let said = render(&loaded.problems, &text, "test", false);
+            assert!(said.contains("there is no upstream") && !said.contains("canary"), "{said}");
+        }
+    }
 }
