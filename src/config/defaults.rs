@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
-    policy::Quota,
+    policy::{BanMode, BanRules, NetList, Quota},
     snapshot::{Limits, LogFormat, Refusals, Timeouts, UnknownKeys, UpstreamAuth},
 };
 
@@ -30,6 +30,16 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     shutdown: Duration::from_secs(8),
 };
 
+pub(super) fn bans() -> BanRules {
+    BanRules {
+        mode: BanMode::Enforce,
+        wrong_keys: Quota { count: TEN, period: Duration::from_secs(60), burst: TEN },
+        first: Duration::from_secs(60),
+        longest: Duration::from_secs(24 * 60 * 60),
+        exempt: NetList::new(Some(&[]), &[]),
+    }
+}
+
 pub(super) const HTTP2: bool = true;
 pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
 pub(super) const UPSTREAM_AUTH: UpstreamAuth = UpstreamAuth::AsReceived;
@@ -40,7 +50,5 @@ pub(super) const REFUSALS: Refusals = Refusals::InBand;
 pub(super) const LOG_FORMAT: LogFormat = LogFormat::Json;
 pub(super) const LOG_LEVEL: &str = "info";
 
-const SIXTY: NonZeroU32 = match NonZeroU32::new(60) {
-    Some(sixty) => sixty,
-    None => NonZeroU32::MIN,
-};
+const SIXTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);

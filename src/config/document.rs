@@ -6,7 +6,7 @@ use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Span, access, conflicts, consumers, defaults, limits, listeners,
+    Span, access, bans, conflicts, consumers, defaults, limits, listeners,
     mask::shown,
     reading::Reading,
     routes, sets,
@@ -28,6 +28,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let admin = admin(&mut root, reading);
     let state_dir = state_dir(&mut root, reading);
     let access = access::read(&mut root, reading);
+    let bans = bans::read(&mut root, reading);
     let limits = limits::read(&mut root, reading);
     let timeouts = limits::timeouts(&mut root, reading);
     let upstreams = upstreams::read(&mut root, reading);
@@ -62,6 +63,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
         admin: admin.map(|(address, _)| address),
         state_dir,
         access: access.access,
+        bans,
         limits,
         timeouts,
         routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),

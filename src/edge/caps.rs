@@ -2,9 +2,9 @@ use std::net::IpAddr;
 
 use crate::{
     observe::ConnectionOutcome,
-    policy::{Admittance, Places, Ticket},
-    snapshot::Access,
-    types::Denial,
+    policy::{Admittance, Bans, Places, Ticket},
+    snapshot::Snapshot,
+    types::{Denial, Nanos},
 };
 
 /// What lists in observe mode would have refused a peer for.
@@ -16,11 +16,12 @@ pub type Observed = Option<Denial>;
 /// # Errors
 /// How the connection is counted instead, where it is closed.
 pub fn let_in(
-    places: &Places,
+    (places, bans): (&Places, &Bans),
     (peer, wants_header): (IpAddr, bool),
-    access: &Access,
+    snapshot: &Snapshot,
 ) -> Result<(Ticket, Observed), ConnectionOutcome> {
-    let observed = may_connect(peer, access)?;
+    let access = &snapshot.access;
+    let observed = may_connect(peer, bans, snapshot)?;
     if wants_header && !access.trusted_proxies.trusts(peer) {
         return Err(ConnectionOutcome::ProxyHeader);
     }
@@ -33,19 +34,31 @@ pub fn let_in(
 /// # Errors
 /// How the connection is counted instead, where it is closed.
 pub fn let_in_told(
-    ticket: &mut Ticket,
+    (ticket, bans): (&mut Ticket, &Bans),
     told: IpAddr,
-    access: &Access,
+    snapshot: &Snapshot,
 ) -> Result<Observed, ConnectionOutcome> {
-    let observed = may_connect(told, access)?;
-    let fits = ticket.is_for(told, &access.trusted_proxies);
+    let observed = may_connect(told, bans, snapshot)?;
+    let fits = ticket.is_for(told, &snapshot.access.trusted_proxies);
     if fits { Ok(observed) } else { Err(ConnectionOutcome::Connections) }
 }
 
-fn may_connect(peer: IpAddr, access: &Access) -> Result<Observed, ConnectionOutcome> {
-    match access.nets.judge(peer) {
-        Admittance::LetIn => Ok(None),
-        Admittance::Observed => Ok(Some(Denial::Address)),
-        Admittance::KeptOut => Err(ConnectionOutcome::Address),
+fn may_connect(
+    peer: IpAddr,
+    bans: &Bans,
+    snapshot: &Snapshot,
+) -> Result<Observed, ConnectionOutcome> {
+    let access = &snapshot.access;
+    let observed = match access.nets.judge(peer) {
+        Admittance::LetIn => None,
+        Admittance::Observed => Some(Denial::Address),
+        Admittance::KeptOut => return Err(ConnectionOutcome::Address),
+    };
+    // Who was told its ban a few times costs no handshake any more. A proxy is told for those behind
+    // it, and they are judged by their own addresses.
+    let is_over = bans.judge(&snapshot.bans, peer, Nanos::now()).closes();
+    if is_over && !access.trusted_proxies.trusts(peer) {
+        return Err(ConnectionOutcome::Banned);
     }
+    Ok(observed)
 }

@@ -83,8 +83,8 @@ impl Entrance {
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = &self.way;
             // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let asks = (peer.ip(), way.wants_header);
-            let let_in = edge::let_in(&way.places, asks, &state.snapshot.load().access);
+            let (asks, snapshot) = ((peer.ip(), way.wants_header), state.snapshot.load());
+            let let_in = edge::let_in((&way.places, &state.bans), asks, &snapshot);
             let Some(ticket) = way.counted(let_in, &state) else { return };
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
@@ -149,7 +149,7 @@ impl Way {
         let header = edge::take_proxy_header(socket, snapshot.timeouts.handshake).await;
         let told = header.map_err(|_| ConnectionOutcome::ProxyHeader).and_then(|header| {
             let Some(told) = header.source else { return Ok((peer, None)) };
-            Ok((told, edge::let_in_told(ticket, told.ip(), &snapshot.access)?))
+            Ok((told, edge::let_in_told((ticket, &state.bans), told.ip(), &snapshot)?))
         });
         self.counted(told, state)
     }

@@ -25,7 +25,7 @@ use crate::{
     edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
-    policy::{Leases, Limiter, LimiterSizes, Places},
+    policy::{BanMode, Bans, Leases, Limiter, LimiterSizes, Places},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
     types::{Drain, Draining, Name},
@@ -44,6 +44,12 @@ pub struct Gateway {
 /// Buckets for keys that the upstream accepted, and for addresses with keys that it didn't:
 /// about a megabyte each.
 const BUCKETS: usize = 64 * 1024;
+
+/// Buckets for keys that begin alike, of addresses that strangers share.
+const PREFIXES: usize = 16 * 1024;
+
+/// Nets whose wrong keys are counted: about two megabytes.
+const BAN_ENTRIES: usize = 32 * 1024;
 
 impl Gateway {
     /// Binds every socket and prepares what exchanges share. Asks no upstream anything.
@@ -78,6 +84,7 @@ impl Gateway {
         metrics.config_loaded();
         let state = State {
             limiter: Arc::new(Limiter::new(sizes(&snapshot))),
+            bans: Arc::new(Bans::new(if_counted(&snapshot, BAN_ENTRIES))),
             leases: Leases::default(),
             places,
             servers: servers(&snapshot),
@@ -223,5 +230,11 @@ fn sizes(snapshot: &Snapshot) -> LimiterSizes {
         configured: 4 * consumers * (2 * routes + 1),
         proven: BUCKETS,
         addresses: BUCKETS,
+        prefixes: if_counted(snapshot, PREFIXES),
     }
+}
+
+/// Room for what is counted of wrong keys, where they are.
+fn if_counted(snapshot: &Snapshot, entries: usize) -> usize {
+    if snapshot.bans.mode == BanMode::Off { 1 } else { entries }
 }

@@ -62,7 +62,7 @@ pub struct Record {
     pub outcome: Outcome,
     /// The one word of a refusal: `Denial::face().reason`.
     pub reason: Option<&'static str>,
-    /// The word of the refusal that lists in observe mode would have been.
+    /// The word of a refusal that rules only observe: it would have been one.
     pub observed: Option<&'static str>,
     /// From the end of the request's head to the end.
     pub duration: Duration,

@@ -9,7 +9,7 @@ use std::{
 
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
 
-use super::table::{Slots, Table};
+use super::table::{Glance, Slots, Table};
 use crate::types::{AddressGroup, Denial, KeyDigest, Name, Nanos};
 
 /// A rate and what may come at once.
@@ -62,6 +62,9 @@ pub enum Charge<'a> {
     Unproven(AddressGroup),
     /// An address on a route without keys.
     Visitor(&'a Name, AddressGroup),
+    /// All keys that begin alike, from addresses that strangers share. Of how they begin only a digest
+    /// is known here.
+    Prefix(KeyDigest),
 }
 
 /// How many buckets of each kind there is room for.
@@ -73,6 +76,8 @@ pub struct LimiterSizes {
     pub proven: usize,
     /// Buckets of addresses, with unproven keys or without any.
     pub addresses: usize,
+    /// Buckets of keys that begin alike.
+    pub prefixes: usize,
 }
 
 /// The buckets, in tables whose size is fixed at start: made-up keys and addresses cost no memory.
@@ -81,6 +86,7 @@ pub struct Limiter {
     configured: Table,
     proven: Table,
     addresses: Table,
+    prefixes: Table,
 }
 
 impl Limiter {
@@ -91,6 +97,7 @@ impl Limiter {
             configured: Table::new(sizes.configured),
             proven: Table::new(sizes.proven),
             addresses: Table::new(sizes.addresses),
+            prefixes: Table::new(sizes.prefixes),
         }
     }
 
@@ -133,6 +140,42 @@ impl Limiter {
         self.take(&self.addresses, bucket, quota, at)
     }
 
+    /// Takes `cells` calls from the bucket of keys that begin alike.
+    ///
+    /// # Errors
+    /// `Rate` with the time until they would pass.
+    pub fn charge_prefix(
+        &self,
+        prefix: KeyDigest,
+        quota: Quota,
+        at: (NonZeroU32, Nanos),
+    ) -> Result<(), Denial> {
+        self.take(&self.prefixes, Charge::Prefix(prefix), quota, at)
+    }
+
+    /// Whether a call would find something in that bucket. Takes nothing from it.
+    ///
+    /// # Errors
+    /// `Rate` with the time until one would.
+    pub fn glance_at_prefix(
+        &self,
+        prefix: KeyDigest,
+        quota: Quota,
+        now: Nanos,
+    ) -> Result<(), Denial> {
+        let Some(slot) = self.prefixes.find(self.hash(Charge::Prefix(prefix))) else {
+            return Ok(());
+        };
+        let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(
+            quota.governor(),
+            Glance(Slots(&self.prefixes)),
+            Readings::new(now),
+        );
+        limiter
+            .check_key(&slot)
+            .map_err(|until| Denial::Rate { retry_after: until.wait_time_from(now.0.into()) })
+    }
+
     /// Whether the upstream has accepted the key, and its bucket is still held.
     pub fn is_proven(&self, key: Charge<'_>) -> bool {
         self.proven.find(self.hash(key)).is_some()
@@ -172,6 +215,7 @@ impl Limiter {
             Charge::Discover(route, holder) => self.hash_one((2_u8, route, holder)),
             Charge::Unproven(group) => self.hash_one((3_u8, group)),
             Charge::Visitor(route, group) => self.hash_one((4_u8, route, group)),
+            Charge::Prefix(prefix) => self.hash_one((5_u8, prefix)),
         }
     }
 
@@ -257,7 +301,7 @@ mod tests {
     const ONE: NonZeroU32 = NonZeroU32::MIN;
 
     fn limiter() -> Limiter {
-        Limiter::new(LimiterSizes { configured: 64, proven: 8, addresses: 64 })
+        Limiter::new(LimiterSizes { configured: 64, proven: 8, addresses: 64, prefixes: 8 })
     }
 
     fn quota(count: u32, seconds: u64, burst: u32) -> Quota {
@@ -313,6 +357,20 @@ mod tests {
         assert!(limiter.is_proven(good));
         assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_ok());
         assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_err());
+    }
+
+    #[test]
+    fn a_glance_at_a_prefix_takes_nothing_from_it() {
+        let (limiter, quota, now) = (limiter(), quota(1, 60, 1), Nanos(7));
+        let prefix = Secret::new("ptc_0123".to_owned()).digest();
+        let glance = || limiter.glance_at_prefix(prefix, quota, now);
+        assert_eq!((glance(), glance()), (Ok(()), Ok(())));
+        assert_eq!(limiter.charge_prefix(prefix, quota, (ONE, now)), Ok(()));
+        let minute = Duration::from_secs(60);
+        for _ in 0..2 {
+            assert_eq!(glance(), Err(Denial::Rate { retry_after: minute }));
+        }
+        assert_eq!(limiter.glance_at_prefix(prefix, quota, Nanos(60_000_000_007)), Ok(()));
     }
 
     #[test]

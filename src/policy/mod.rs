@@ -1,6 +1,7 @@
-//! Who may do what: nets, consumers and limits. Plain decisions over compiled data; nothing here
+//! Who may do what: nets, bans, consumers and limits. Plain decisions over compiled data; nothing here
 //! does I/O or waits.
 
+mod bans;
 mod consumers;
 mod limits;
 mod nets;
@@ -8,6 +9,9 @@ mod places;
 mod rules;
 mod table;
 
+pub use bans::{
+    BadLine, Ban, BanCause, BanMode, BanRules, Bans, Judgement, TooManyBans, read_line, write_line,
+};
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};

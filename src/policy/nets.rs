@@ -74,7 +74,7 @@ impl NetList {
 }
 
 /// A net written as `::ffff:192.0.2.0/120` is the IPv4 net that it maps.
-fn unmapped(net: IpNet) -> IpNet {
+pub(super) fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let inside = v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped());
     inside

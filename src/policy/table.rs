@@ -105,6 +105,23 @@ impl StateStore for Slots<'_> {
     }
 }
 
+/// The same for a look that changes nothing.
+pub(super) struct Glance<'t>(pub(super) Slots<'t>);
+
+impl StateStore for Glance<'_> {
+    type Key = Slot;
+
+    fn measure_and_replace<T, F, E>(&self, slot: &Slot, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<GovernorNanos>) -> Result<(T, GovernorNanos), E>,
+    {
+        let states = self.0.0.lock(slot.set);
+        let state = states.as_ref().and_then(|states| states.get(slot.way));
+        let before = state.filter(|state| state.tag == slot.tag && state.arrival > 0);
+        f(before.map(|state| state.arrival.into())).map(|(outcome, _)| outcome)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,6 +97,7 @@ pub(super) fn enter<'s, 'a>(
     let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
     known.would_be(gates::address(client, access, route)?);
+    known.would_be(gates::banned(client, place)?);
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
     if let Lead::Mcp(lead) = &lead {
         known.origin = gates::origin(head, scheme, lead.rules)?;
@@ -134,6 +135,10 @@ pub(super) async fn admit(
     gates::media_type(head)?;
     let credential = credential::present(&head.fields, path, key)?;
     known.key = Some(credential.digest);
+    // Where many strangers share an address, wrong keys are held against how they begin: before the
+    // look-up, or the answer would tell a right one.
+    known.prefix = quota::prefix(snapshot, &credential, entered.source.client);
+    quota::glance(state, snapshot, known.prefix)?;
     // Absent and wrong are different, and wrong never goes on as a stranger.
     let principal = gates::identify(&credential, snapshot, (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
@@ -143,7 +148,7 @@ pub(super) async fn admit(
     known.legacy = state.legacy.find(path.query(), &route.name, &credential.digest);
     let holder = principal.holder(credential.digest);
     let asks = (&principal, &**route, &holder);
-    let knocked = quota::knock(state, snapshot, asks, entered.source.client);
+    let knocked = quota::knock(state, snapshot, asks, (entered.source.client, known.prefix));
     // Behind the knock: what they answer is for who may ask. Another's session is unknown, like one
     // that never was.
     let silent = gates::stream_says_something(head.method, state, route);

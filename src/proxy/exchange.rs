@@ -4,7 +4,7 @@ use super::{
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
-    web,
+    strikes, web,
 };
 use crate::{
     mcp::Body,
@@ -16,7 +16,7 @@ use crate::{
 /// Runs one exchange to its end and notes what became of it.
 pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &RequestHead) -> End {
     let mut known = Known::arrived(place, head.method, head.framing);
-    let end = match answer(place, client, head, &mut known).await {
+    let mut end = match answer(place, client, head, &mut known).await {
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
             respond::refuse(place, client, &mut known, (head, denial)).await
@@ -27,6 +27,11 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         }
         Err(Stopped::Gone) => End::gone(),
     };
+    if known.key_refused {
+        // The upstream's word for it is another in each of its versions.
+        end.reason = end.reason.or(Some(Denial::KeyUnknown.face().reason));
+    }
+    strikes::ended(place, &known, end.reason);
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end
 }
@@ -79,8 +84,15 @@ async fn mcp(
     // hours, a refusal as long as a client lets it wait.
     known.call.iter_mut().for_each(Body::settle);
     let mut admission = admitted?;
+    if known.consumer.is_some() {
+        strikes::right_key(place, known);
+    }
     known.upstream = Some(entered.lead.route.upstream.name.clone());
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
+    known.key_refused = sent.key_refused;
+    if sent.answer.head.status.is_success() {
+        strikes::right_key(place, known);
+    }
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;
     sent.answer.settle();
     Ok(end)

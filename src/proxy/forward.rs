@@ -10,13 +10,16 @@ use super::{
     admit::{Admission, Permit},
     compose::{self, Request, UpstreamPath},
     memory::Held,
+    peek,
     place::{McpEntered, Place, Stopped},
     quota, session,
 };
 use crate::{
+    mcp,
     policy::Lease,
+    snapshot::Route,
     types::{Denial, Method, Name, Secret},
-    upstream::{InUse, Server},
+    upstream::{InUse, Server, refuses_key},
     wire::{
         Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
         is_answered, next_response_head,
@@ -38,6 +41,8 @@ pub(super) struct Sent<'a> {
     pub(super) answer: Answered,
     /// What it answers.
     pub(super) admission: &'a Admission,
+    /// The upstream doesn't know the key, and has never known it.
+    pub(super) key_refused: bool,
     /// The id of the session that it gives, as the client gets it.
     pub(super) session: Option<String>,
     /// Its session, until its end.
@@ -88,18 +93,15 @@ pub(super) async fn forward<'a>(
     if answer.status.is_success() {
         quota::prove(place.state, route, &admission.holder());
     }
-    if admission.session.any() {
-        let denied = session::is_denied(&mut upstream, &answer);
-        let denied = tokio::select! {
-            denied = denied => denied,
-            () = client.gone() => return Err(Stopped::Gone),
-        };
-        if denied {
-            if let Some(in_use) = in_use {
-                in_use.over();
-            }
-            return Err(Denial::Session.into());
+    let refused = tokio::select! {
+        refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
+        () = client.gone() => return Err(Stopped::Gone),
+    };
+    if refused == Some(Refused::Session) {
+        if let Some(in_use) = in_use {
+            in_use.over();
         }
+        return Err(Denial::Session.into());
     }
     let bound_to = (&admission.session, &admission.credential.digest, &**route);
     let session = session::given(&place.state.seal, &answer.fields, bound_to)?;
@@ -108,7 +110,46 @@ pub(super) async fn forward<'a>(
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
     let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
-    Ok(Sent { answer, admission, session, in_use, lease: None })
+    let key_refused = refused == Some(Refused::Key);
+    Ok(Sent { answer, admission, key_refused, session, in_use, lease: None })
+}
+
+/// What an upstream refuses with its answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// It doesn't know the session, and says so with 400 where the specification has 404: Postiz v2.8
+    /// to v2.22 does, and clients that read 400 never begin a new session.
+    Session,
+    /// It doesn't know the key of a stranger.
+    Key,
+}
+
+/// What of a request the upstream doesn't know, if that is why it refuses. Of a 400 its body tells, and
+/// any other passes as it came.
+async fn refused(
+    upstream: &mut Connection<Transport>,
+    answer: &ResponseHead,
+    (place, route, admission): (&Place<'_>, &Route, &Admission),
+) -> Option<Refused> {
+    let is_guess = || {
+        let holder = admission.holder();
+        admission.principal.consumer().is_none() && !quota::is_proven(place.state, route, &holder)
+    };
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => is_guess().then_some(Refused::Key),
+        StatusCode::BAD_REQUEST => {
+            let (named, guess) = (admission.session.any(), is_guess());
+            if !named && !guess {
+                return None;
+            }
+            let body = peek::small_body(upstream, answer).await?;
+            if named && mcp::denies_session(&body) {
+                return Some(Refused::Session);
+            }
+            (guess && refuses_key(&body)).then_some(Refused::Key)
+        }
+        _ => None,
+    }
 }
 
 /// Notes that a session is used, where idle ones are ended.

@@ -1,15 +1,19 @@
 //! The gates of the page that are more than a look-up. Each answers one question, changes nothing
 //! and writes nowhere.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     oauth,
-    place::Room,
+    place::{Place, Room},
     state::{DoorKind, State},
+    strikes,
 };
 use crate::{
-    policy::{AddressPolicy, Admittance, Principal, Standing},
+    policy::{AddressPolicy, Admittance, Judgement, Principal, Standing},
     snapshot::{
         Access, Dialect, Lead, McpLead, McpRoute, Route, Routes, Snapshot, UnknownKeys,
         UpstreamAuth, WebRoute,
@@ -125,6 +129,16 @@ fn comes_from(client: IpAddr, nets: &AddressPolicy) -> Result<WouldBe, Denial> {
         Admittance::LetIn => Ok(None),
         Admittance::Observed => Ok(Some(Denial::Address)),
         Admittance::KeptOut => Err(Denial::Address),
+    }
+}
+
+/// Whether the address is banned: asked before any key is looked at, so that right and wrong keys get
+/// the same answer.
+pub(super) fn banned(client: IpAddr, place: &Place<'_>) -> Result<WouldBe, Denial> {
+    match strikes::judge(place, client) {
+        Judgement::Free => Ok(None),
+        Judgement::Observed => Ok(Some(Denial::Banned { retry_after: Duration::ZERO })),
+        Judgement::Banned { retry_after, .. } => Err(Denial::Banned { retry_after }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 
@@ -11,6 +11,7 @@ use super::{
     exchange,
     place::{End, Place, Room},
     state::{Door, State, head_limits},
+    strikes,
 };
 use crate::{
     observe::Outcome,
@@ -60,11 +61,10 @@ pub(super) async fn serve(
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
-                match ended {
-                    Ok(end) if end.status.is_none() && end.outcome == Outcome::ClientGone => {
-                        client.gave_up();
-                    }
-                    _ => client.was_answered(),
+                // Whoever is banned shouldn't have a connection.
+                if hear_of(&mut client, ended) == Some(strikes::BANNED) && !leaving {
+                    (leaving, patience) = (true, FAREWELL);
+                    client.close_gracefully();
                 }
             }
             () = draining.begun(), if !leaving => {
@@ -89,6 +89,20 @@ pub(super) async fn serve(
     // The connection first: its exchanges learn from its end that the client is gone.
     drop(client);
     while exchanges.join_next().await.is_some() {}
+}
+
+/// Tells the connection how one of its exchanges ended; for which reason.
+fn hear_of(client: &mut Http2<Transport>, ended: Result<End, JoinError>) -> Option<&'static str> {
+    match ended {
+        Ok(end) if end.status.is_none() && end.outcome == Outcome::ClientGone => {
+            client.gave_up();
+            None
+        }
+        ended => {
+            client.was_answered();
+            ended.ok()?.reason
+        }
+    }
 }
 
 /// Where the exchanges of one connection take place.

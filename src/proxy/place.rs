@@ -53,9 +53,13 @@ pub(super) struct Known {
     pub(super) path: LoggablePath,
     pub(super) route: Option<Arc<Route>>,
     pub(super) key: Option<KeyDigest>,
+    /// How the key begins, where that is what pays for wrong ones.
+    pub(super) prefix: Option<KeyDigest>,
+    /// The upstream has said that the key is none.
+    pub(super) key_refused: bool,
     pub(super) consumer: Option<Arc<Consumer>>,
     pub(super) call: Option<Body>,
-    /// The first refusal that would have been one if lists in observe mode were in force.
+    /// The first refusal that would have been one if what is observed were in force.
     pub(super) observed: Option<Denial>,
     /// Which message of a batch was refused, and the others with it.
     pub(super) refused: Option<usize>,
@@ -157,6 +161,8 @@ impl Known {
             path: LoggablePath::none(),
             route: None,
             key: None,
+            prefix: None,
+            key_refused: false,
             consumer: None,
             call: None,
             observed: None,

@@ -8,7 +8,7 @@ use crate::{
     mcp::{self, Body},
     policy::{Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
-    types::{AddressGroup, Denial, Method, Name, Nanos},
+    types::{AddressGroup, Credential, Denial, KeyDigest, Method, Name, Nanos, Secret},
     wire::Framing,
 };
 
@@ -27,6 +27,32 @@ pub(super) enum Payer {
     Proven,
     /// Anyone else: the address.
     Address(AddressGroup),
+    /// Anyone else, where strangers share the address: all keys that begin alike.
+    Prefix(KeyDigest),
+}
+
+/// How much of a key tells that it belongs to one guesser's list, in characters.
+const PREFIX: usize = 8;
+
+/// How a key begins, where that is what pays for wrong ones. Only a digest of it is kept.
+pub(super) fn prefix(
+    snapshot: &Snapshot,
+    credential: &Credential,
+    client: IpAddr,
+) -> Option<KeyDigest> {
+    let begins = || Secret::new(credential.key.expose().chars().take(PREFIX).collect());
+    snapshot.bans.limits_prefixes(client).then(|| begins().digest())
+}
+
+/// Whether keys that begin like this one may still be looked up. Takes nothing: what is looked up may
+/// be right.
+pub(super) fn glance(
+    state: &State,
+    snapshot: &Snapshot,
+    prefix: Option<KeyDigest>,
+) -> Result<(), Denial> {
+    let Some(prefix) = prefix else { return Ok(()) };
+    state.limiter.glance_at_prefix(prefix, snapshot.bans.wrong_keys, Nanos::now())
 }
 
 /// Before the body is read: an unproven key pays from its address's bucket for the asking, or a
@@ -35,20 +61,37 @@ pub(super) fn knock(
     state: &State,
     snapshot: &Snapshot,
     (principal, route, holder): (&Principal, &Route, &Holder),
-    client: IpAddr,
+    (client, prefix): (IpAddr, Option<KeyDigest>),
 ) -> Result<Payer, Denial> {
     let Principal::Stranger = principal else { return Ok(Payer::Consumer) };
-    if state.limiter.is_proven(Charge::Key(&route.name, holder)) {
+    if is_proven(state, route, holder) {
         return Ok(Payer::Proven);
     }
-    let group = AddressGroup::from(client);
-    let quota = snapshot.limits.unproven_per_address;
-    state.limiter.charge_address(
-        Charge::Unproven(group),
-        quota,
-        (NonZeroU32::MIN, Nanos::now()),
-    )?;
-    Ok(Payer::Address(group))
+    let payer = prefix.map_or_else(|| Payer::Address(client.into()), Payer::Prefix);
+    unproven(state, snapshot, payer, (NonZeroU32::MIN, Nanos::now()))?;
+    Ok(payer)
+}
+
+/// Whether the upstream has accepted the key of a stranger.
+pub(super) fn is_proven(state: &State, route: &Route, holder: &Holder) -> bool {
+    state.limiter.is_proven(Charge::Key(&route.name, holder))
+}
+
+/// Takes from what keys share that aren't proven.
+fn unproven(
+    state: &State,
+    snapshot: &Snapshot,
+    payer: Payer,
+    at: (NonZeroU32, Nanos),
+) -> Result<(), Denial> {
+    match payer {
+        Payer::Address(group) => {
+            let quota = snapshot.limits.unproven_per_address;
+            state.limiter.charge_address(Charge::Unproven(group), quota, at)
+        }
+        Payer::Prefix(prefix) => state.limiter.charge_prefix(prefix, snapshot.bans.wrong_keys, at),
+        Payer::Consumer | Payer::Proven => Ok(()),
+    }
 }
 
 /// How much of a body is read, and how long it may take. Of a key that was refused at the door a
@@ -104,14 +147,13 @@ pub(super) fn charge(
         (Err(denial), _) => Err(denial),
         (Ok(Payer::Consumer), Some(quota)) => state.limiter.charge_configured(bucket, quota, at),
         (Ok(Payer::Proven), Some(quota)) => state.limiter.charge_proven(bucket, quota, at),
-        (Ok(Payer::Address(group)), _) => match NonZeroU32::new(at.0.get() - 1) {
-            // The first call was paid for at the door.
-            Some(more) => {
-                let quota = snapshot.limits.unproven_per_address;
-                state.limiter.charge_address(Charge::Unproven(group), quota, (more, at.1))
+        (Ok(payer @ (Payer::Address(_) | Payer::Prefix(_))), _) => {
+            match NonZeroU32::new(at.0.get() - 1) {
+                // The first call was paid for at the door.
+                Some(more) => unproven(state, snapshot, payer, (more, at.1)),
+                None => Ok(()),
             }
-            None => Ok(()),
-        },
+        }
         (Ok(_), None) => Ok(()),
     };
     charged.map_err(|denial| match denial {

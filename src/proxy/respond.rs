@@ -156,7 +156,7 @@ pub(super) async fn send(
     write(place, client, known, (Some(head), answer, next)).await
 }
 
-/// Whether the connection can't be trusted to be in step after this denial.
+/// Whether the connection ends with this denial. After most of them it can't be trusted to be in step.
 const fn closes(denial: Denial) -> bool {
     matches!(
         denial,
@@ -166,6 +166,8 @@ const fn closes(denial: Denial) -> bool {
             | Denial::BodyTooLarge
             | Denial::Timeout
             | Denial::Expectation
+            // Not that it is out of step: who is banned shouldn't have one.
+            | Denial::Banned { .. }
     )
 }
 
@@ -281,12 +283,9 @@ fn with_data(known: &Known, denial: Denial, id: &RpcId, (code, text): (i32, &str
     let face = denial.face();
     // Missing, wrong and expired look alike from outside; the log has the word.
     let reason = if face.status == StatusCode::UNAUTHORIZED { "unauthorized" } else { face.reason };
-    let wait = match denial {
-        Denial::Rate { retry_after } | Denial::DiscoverRate { retry_after } => {
-            format!(r#","retry_after_ms":{}"#, retry_after.as_millis())
-        }
-        _ => String::new(),
-    };
+    let wait = denial
+        .retry_after()
+        .map_or_else(String::new, |wait| format!(r#","retry_after_ms":{}"#, wait.as_millis()));
     let data = format!(r#"{{"reason":"{reason}","request_id":"{}"{wait}}}"#, known.id);
     mcp::error_response(id, code, text, &data)
 }

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
     observe::{KnownTools, LogSink, Metrics},
-    policy::{Leases, Limiter, Places},
+    policy::{Bans, Leases, Limiter, Places},
     snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
     upstream::Server,
@@ -18,6 +18,8 @@ pub struct State {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Rate buckets.
     pub limiter: Arc<Limiter>,
+    /// Who is banned.
+    pub bans: Arc<Bans>,
     /// Open streams by key.
     pub leases: Leases,
     /// Places for connections, and for what runs beside the first on one.
@@ -57,6 +59,7 @@ impl State {
         Self {
             snapshot: Arc::clone(&self.snapshot),
             limiter: Arc::clone(&self.limiter),
+            bans: Arc::clone(&self.bans),
             leases: self.leases.clone(),
             places: self.places.clone(),
             servers: self.servers.iter().map(own).collect(),

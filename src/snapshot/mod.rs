@@ -18,7 +18,7 @@ pub use upstream::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstre
 /// `log.format`.
 pub use crate::observe::LogFormat;
 use crate::{
-    policy::{AddressPolicy, Consumers, Rules, TrustedProxies},
+    policy::{AddressPolicy, BanRules, Consumers, Rules, TrustedProxies},
     types::Name,
 };
 
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub state_dir: Option<PathBuf>,
     /// Who may connect.
     pub access: Access,
+    /// Who is kept out for a while.
+    pub bans: BanRules,
     /// What is too much.
     pub limits: Limits,
     /// What is too slow.

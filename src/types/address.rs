@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// An address as every policy sees it: an IPv4 address mapped into IPv6 (RFC 4291 2.5.5.2) is that
 /// IPv4 address, or a dual-stack listener would let `::ffff:192.0.2.1` past a rule on `192.0.2.1`.
 pub fn canonical(address: IpAddr) -> IpAddr {
@@ -37,6 +39,25 @@ impl From<IpAddr> for AddressGroup {
             }
             v4 @ IpAddr::V4(_) => Self(v4),
         }
+    }
+}
+
+impl AddressGroup {
+    /// The group as a net.
+    pub fn net(self) -> IpNet {
+        match self.0 {
+            IpAddr::V4(_) => self.0.into(),
+            IpAddr::V6(_) => self.wider(64),
+        }
+    }
+
+    /// The IPv6 /48 that a site gets, with 65,536 groups in it. IPv4 has none.
+    pub fn site(self) -> Option<IpNet> {
+        self.0.is_ipv6().then(|| self.wider(48))
+    }
+
+    fn wider(self, prefix: u8) -> IpNet {
+        IpNet::new(self.0, prefix).map_or(self.0.into(), |net| net.trunc())
     }
 }
 

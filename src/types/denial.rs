@@ -28,6 +28,11 @@ pub enum Denial {
     MediaType,
     /// `[access]`, the route's or the consumer's nets don't let the address in.
     Address,
+    /// Too many wrong keys came from the address, or the operator has banned it.
+    Banned {
+        /// When it would be let in.
+        retry_after: Duration,
+    },
     /// A browser origin that is neither the route's own nor listed.
     Origin,
     /// A key that came in clear to a redirect listener.
@@ -167,6 +172,7 @@ impl Denial {
                 "The body must be application/json, UTF-8, without content encoding.",
             ),
             Self::Address => (S::FORBIDDEN, 4030, "address", "This address isn't allowed here."),
+            Self::Banned { .. } => (S::FORBIDDEN, 4033, "banned", "This address is banned."),
             Self::Origin => (S::FORBIDDEN, 4031, "origin", "This browser origin isn't allowed."),
             Self::Insecure => (
                 S::FORBIDDEN,
@@ -263,12 +269,21 @@ impl Denial {
     /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Rate { retry_after } | Self::DiscoverRate { retry_after } => {
-                let up = u64::from(retry_after.subsec_nanos() > 0);
-                Some((retry_after.as_secs() + up).max(1))
-            }
             Self::Streams => Some(10),
             Self::Overload => Some(1),
+            _ => self.retry_after().map(|wait| {
+                let up = u64::from(wait.subsec_nanos() > 0);
+                (wait.as_secs() + up).max(1)
+            }),
+        }
+    }
+
+    /// The exact time after which the same request could pass, where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Rate { retry_after }
+            | Self::DiscoverRate { retry_after }
+            | Self::Banned { retry_after } => Some(*retry_after),
             _ => None,
         }
     }

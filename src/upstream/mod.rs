@@ -13,6 +13,7 @@ mod sessions;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
 pub use listing::NoList;
+pub use postiz::refuses_key;
 pub use server::{Server, Unreachable};
 pub use sessions::InUse;
 

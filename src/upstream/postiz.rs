@@ -149,6 +149,25 @@ async fn answered(server: &Server, question: &Question<'_>) -> Result<Reply, Not
     if busy { Err(NotNow::Status(reply.status)) } else { Ok(reply) }
 }
 
+/// What every version since v2.8.0 says of a wrong key in the path, and newer ones more at length.
+const NO_KEY: &[u8] = b"Invalid API Key";
+
+/// Whether the body of a 400 says that the key is none, as Postiz does it. Any other 400 isn't about
+/// the key: an error of JSON-RPC or of a session is one that right keys get too.
+pub fn refuses_key(body: &[u8]) -> bool {
+    /// Up to v2.7.0.
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct InvalidUrl {
+        #[serde(rename = "statusCode")]
+        status: u16,
+        message: String,
+    }
+    let of_old = || serde_json::from_slice::<InvalidUrl>(body);
+    body.starts_with(NO_KEY)
+        || of_old().is_ok_and(|said| said.status == 400 && said.message == "Invalid url")
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::{
@@ -164,7 +183,7 @@ mod tests {
 
     const TEXT: &str = "text/html; charset=utf-8";
     const JSON: &str = "application/json; charset=utf-8";
-    const NO_KEY: Answer = (400, TEXT, "Invalid API Key");
+    const WRONG: Answer = (400, TEXT, "Invalid API Key");
     const NO_BEARER: Answer = (401, TEXT, "Missing Authorization header");
     const NOTHING: Answer = (404, TEXT, "Cannot find it");
     const METADATA: Answer = (200, JSON, "{\"issuer\":\"https://postiz.example.com\"}");
@@ -193,14 +212,37 @@ mod tests {
         tokio::join!(super::find(&server), serve)
     }
 
+    #[test]
+    fn only_postizs_own_words_of_a_400_refuse_a_key() {
+        for said in [
+            "Invalid API Key",
+            "Invalid API Key or session expired",
+            r#"{"statusCode":400,"message":"Invalid url"}"#,
+        ] {
+            assert!(refuses_key(said.as_bytes()), "{said}");
+        }
+        for other in [
+            "",
+            "Invalid",
+            "No session: Invalid API Key",
+            r#"{"statusCode":400,"message":"Invalid urls"}"#,
+            r#"{"statusCode":401,"message":"Invalid url"}"#,
+            r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid API Key"},"id":null}"#,
+            r#"{"jsonrpc":"2.0","statusCode":400,"message":"Invalid url"}"#,
+            r#"{"error":{"code":-32000,"message":"Bad Request: no valid session"}}"#,
+        ] {
+            assert!(!refuses_key(other.as_bytes()), "{other}");
+        }
+    }
+
     #[tokio::test]
     async fn each_version_is_told_by_how_it_refuses() {
         for (answers, postiz) in [
             (&[(400, JSON, r#"{"statusCode":400,"message":"Invalid url"}"#)][..], Postiz::UpTo2_7),
-            (&[NO_KEY, (404, JSON, "{}")], Postiz::From2_8),
-            (&[NO_KEY, NO_BEARER, NOTHING, NOTHING], Postiz::From2_19),
-            (&[NO_KEY, NO_BEARER, METADATA], Postiz::From2_21_5),
-            (&[NO_KEY, NO_BEARER, NOTHING, METADATA], Postiz::From2_23),
+            (&[WRONG, (404, JSON, "{}")], Postiz::From2_8),
+            (&[WRONG, NO_BEARER, NOTHING, NOTHING], Postiz::From2_19),
+            (&[WRONG, NO_BEARER, METADATA], Postiz::From2_21_5),
+            (&[WRONG, NO_BEARER, NOTHING, METADATA], Postiz::From2_23),
         ] {
             let (found, asked) = find(answers).await;
             assert_eq!(found, Ok(Finding::Is(postiz)));
@@ -220,9 +262,9 @@ mod tests {
             (&[(200, TEXT, "<html>Invalid API Key")][..], "GET /mcp/{key}/sse"),
             (&[(400, TEXT, "Invalid url")], "GET /mcp/{key}/sse"),
             (&[(302, TEXT, "")], "GET /mcp/{key}/sse"),
-            (&[NO_KEY, (200, JSON, "{}")], "POST /mcp"),
-            (&[NO_KEY, NO_BEARER, (200, TEXT, "<html>")], ROOT_METADATA),
-            (&[NO_KEY, NO_BEARER, NOTHING, (200, TEXT, "<html>")], OWN_METADATA),
+            (&[WRONG, (200, JSON, "{}")], "POST /mcp"),
+            (&[WRONG, NO_BEARER, (200, TEXT, "<html>")], ROOT_METADATA),
+            (&[WRONG, NO_BEARER, NOTHING, (200, TEXT, "<html>")], OWN_METADATA),
         ] {
             let (found, _) = find(answers).await;
             let status = StatusCode::from_u16(answers.last().unwrap().0).unwrap();
@@ -234,8 +276,8 @@ mod tests {
     async fn a_server_that_starts_or_is_busy_is_asked_later() {
         for (answers, status) in [
             (&[(502, TEXT, "Bad Gateway")][..], 502),
-            (&[NO_KEY, (503, TEXT, "")], 503),
-            (&[NO_KEY, NO_BEARER, (429, TEXT, "")], 429),
+            (&[WRONG, (503, TEXT, "")], 503),
+            (&[WRONG, NO_BEARER, (429, TEXT, "")], 429),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(find(answers).await.0, Err(NotNow::Status(status)));

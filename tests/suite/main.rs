@@ -20,6 +20,7 @@ mod strict;
 mod denials;
 
 mod addresses;
+mod bans;
 mod credentials;
 mod limits;
 mod observing;

@@ -51,6 +51,10 @@ families! {
     refusals: IntCounterVec = "refusals_total" ["route", "reason"];
     /// What lists in observe mode would have refused; connections have no route.
     observed_refusals: IntCounterVec = "observed_refusals_total" ["route", "reason"];
+    /// Bans that began, by the cause.
+    bans: IntCounterVec = "bans_total" ["cause"];
+    /// Addresses and nets that are banned now.
+    banned: IntGaugeVec = "banned_addresses" [];
     /// Event streams open now.
     streams_open: IntGaugeVec = "streams_open" ["route", "consumer"];
     /// Seconds that event streams were open.

@@ -46,6 +46,8 @@ pub enum ConnectionOutcome {
     ProxyHeader,
     /// `limits.connections` or `limits.connections_per_address` is reached.
     Connections,
+    /// It is banned, and was told so before.
+    Banned,
 }
 
 /// How a TLS handshake ended. The label `outcome` of `tls_handshakes_total`.
@@ -68,6 +70,7 @@ impl ConnectionOutcome {
             Self::Address => "address",
             Self::ProxyHeader => "proxy_header",
             Self::Connections => "connections",
+            Self::Banned => "banned",
         }
     }
 }
@@ -99,6 +102,7 @@ impl Metrics {
             let _ = registry.register(collector);
         }
         families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        families.banned.with_label_values::<&str>(&[]).set(0);
         let (exchanges, calls) = (Children::new(), Children::new());
         Self(Arc::new(Inner { registry, families, exchanges, calls }))
     }
@@ -163,6 +167,17 @@ impl Metrics {
     fn connection(&self, listener: &Name, outcome: ConnectionOutcome) {
         let labels = [listener.as_str(), outcome.as_str()];
         self.0.families.connections.with_label_values(&labels).inc();
+    }
+
+    /// Counts a ban that began. The cause is a word of a closed list.
+    pub fn banned(&self, cause: &'static str) {
+        self.0.families.bans.with_label_values(&[cause]).inc();
+    }
+
+    /// Notes how many are banned now.
+    pub fn banned_now(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.families.banned.with_label_values::<&str>(&[]).set(count);
     }
 
     /// Counts a TLS handshake.

@@ -16,6 +16,8 @@ fn driven() -> Metrics {
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
+    metrics.banned("wrong_keys");
+    metrics.banned_now(1);
     metrics
 }
 

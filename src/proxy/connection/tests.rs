@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     config::{Surroundings, compile_text},
     observe::{LogSink, Metrics},
-    policy::{Leases, Limiter, LimiterSizes, Places},
+    policy::{Bans, Leases, Limiter, LimiterSizes, Places},
     proxy::{DoorKind, LegacyStreams, Memory, Seal},
     types::{Drain, FingerprintKey, Name},
 };
@@ -34,7 +34,13 @@ fn state(snapshot: Snapshot) -> State {
     let log = LogSink::memory();
     State {
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-        limiter: Arc::new(Limiter::new(LimiterSizes { configured: 1, proven: 1, addresses: 1 })),
+        limiter: Arc::new(Limiter::new(LimiterSizes {
+            configured: 1,
+            proven: 1,
+            addresses: 1,
+            prefixes: 1,
+        })),
+        bans: Arc::new(Bans::new(1)),
         leases: Leases::default(),
         places: Places::new(1, 1),
         servers: Default::default(),

@@ -1,12 +1,10 @@
 //! Sessions: the upstream's own id never reaches a client, and no id works for another client. What a
 //! client gets is sealed, on its way down and opened on its way up, with no table in between.
 
-mod denied;
 mod seal;
 
 use std::ops::Range;
 
-pub(super) use denied::is_denied;
 pub use seal::Seal;
 use seal::{Binding, Carrier};
 

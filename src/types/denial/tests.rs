@@ -20,7 +20,8 @@ pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
         RequestLine Version LineEnd Field FieldName Framing TransferCoding Chunk Host Target Path
         Connection,);
     let mut all = every!(Denial, wait:
-        TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address Origin
+        TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address
+        Banned { retry_after } Origin
         Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session Rate { retry_after }
         DiscoverRate { retry_after } Streams Overload BodyTooLarge NotJson NotRpc HeadMismatch Tool
         Prompt Resource MethodDenied MethodGone Discovery
@@ -52,7 +53,7 @@ proptest! {
             let Some(seconds) = denial.retry_after_seconds() else { continue };
             let told = format!(" Retry in {seconds} s.");
             prop_assert!(seconds >= 1 && denial.text().ends_with(&told));
-            if matches!(denial, Denial::Rate { .. } | Denial::DiscoverRate { .. }) {
+            if denial.retry_after().is_some() {
                 prop_assert!(Duration::from_secs(seconds) >= wait);
                 prop_assert!(Duration::from_secs(seconds - 1) <= wait);
             }

@@ -86,6 +86,9 @@ fn malformed(status: u16) -> Row {
 const ALLOW: (&str, &str) = ("allow", "GET, POST, DELETE, OPTIONS");
 const CHALLENGE: (&str, &str) = ("www-authenticate", "Bearer realm=\"portcullis\"");
 
+/// Reasons that say exactly when the same request could pass.
+const WAITS: [&str; 2] = ["rate", "banned"];
+
 const fn after(seconds: &'static str) -> (&'static str, &'static str) {
     ("retry-after", seconds)
 }
@@ -115,6 +118,7 @@ every_denial! {
         D::Method              => method                405 4050   "method"               id null Keeps  [ALLOW];
         D::MediaType           => media_type            415 4150   "media_type"           id 7    Keeps  [];
         D::Address             => address               403 4030   "address"              id 7    Keeps  [];
+        D::Banned { .. }       => banned                403 4033   "banned"               id null Closes [after("60")];
         D::Origin              => origin                403 4031   "origin"               id 7    Keeps  [];
         D::Insecure            => insecure              403 4032   "insecure"             id 7    Keeps  [];
         D::CredentialAmbiguous => credential_ambiguous  400 4001   "credential_ambiguous" id 7    Keeps  [];
@@ -203,7 +207,7 @@ async fn holds(refused: Refused, row: Row) {
     for name in ["retry-after", "allow", "www-authenticate"] {
         let expected = row.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
         match (answer.field(name), expected) {
-            (Some(seconds), Some(most)) if told == "rate" => waits(&answer, seconds, most),
+            (Some(seconds), Some(most)) if WAITS.contains(&told) => waits(&answer, seconds, most),
             (found, expected) => assert_eq!(found, expected, "{name}: {answer:?}"),
         }
     }
@@ -232,7 +236,7 @@ fn is_an_error(error: &Value, (code, reason): (i32, &str), id: &Value) -> String
     let data = error["error"]["data"].as_object().unwrap();
     assert_eq!(data["reason"], reason, "{error}");
     let more = data.keys().filter(|name| !["reason", "request_id"].contains(&name.as_str()));
-    let expected = if reason == "rate" { &["retry_after_ms"][..] } else { &[] };
+    let expected = if WAITS.contains(&reason) { &["retry_after_ms"][..] } else { &[] };
     assert_eq!(more.collect::<Vec<_>>(), expected, "{error}");
     data["request_id"].as_str().unwrap().to_owned()
 }

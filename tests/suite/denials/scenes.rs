@@ -127,6 +127,17 @@ pub(super) async fn address() -> Scene {
     asked_of(|setup| setup.route("allow = [\"192.0.2.0/24\"]"), post(&Key::new())).await
 }
 
+pub(super) async fn banned() -> Scene {
+    let upstream = Upstream::start().await;
+    let bans = "[bans]\nwrong_keys = \"1/day\"";
+    let gateway = Setup::new(&upstream).route("unknown_keys = \"refuse\"").also(bans).start();
+    let mut client = gateway.client_of("http", Ipv4Addr::new(127, 0, 0, 7)).await;
+    for _ in 0..2 {
+        client.ask(&post(&Key::new())).await.refused(401, "unauthorized");
+    }
+    Scene { client, ..Scene::new(upstream, gateway, post(&Key::new()).bytes()).await }
+}
+
 pub(super) async fn origin() -> Scene {
     asked(post(&Key::new()).field("origin", "https://evil.test")).await
 }

@@ -316,3 +316,18 @@ async fn requests_of_a_trusted_proxys_connection_are_counted_in_all_alone() {
         assert_eq!(http2.answer(stream).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_connection_of_who_is_banned_ends() {
+    let (mut upstream, gateway, _) = boot("[bans]\nwrong_keys = \"1/day\"").await;
+    let mut http2 = gateway.http2().await;
+    for stream in [1, 3] {
+        http2.send(call(stream, &Key::new())).await;
+        upstream.next().await.respond(401, &[], "").await;
+        assert_eq!(http2.answer(stream).await.status, 401);
+    }
+    gateway.metric_becomes("portcullis_bans_total", &[], 1.0).await;
+    http2.send(call(5, &Key::new())).await;
+    assert_eq!(http2.answer(5).await.status, 403);
+    assert_eq!(http2.next(7).await, Heard::Farewell(NO_ERROR));
+}
