@@ -7,6 +7,28 @@ use std::{collections::BTreeSet, fs, path::Path};
 use semver::{Version, VersionReq};
 use toml::de::{DeTable, DeValue};
 
+/// Versions that mended what nobody gave an advisory to.
+const FLOORS: [(&str, &str, &str); 3] = [
+    (
+        "h2",
+        ">=0.4.18",
+        "the budget for empty frames, flow control that leaked, the bound on a list of fields",
+    ),
+    ("hyper", ">=1.11.0", "a busy loop on a half-closed connection, bounds that weren't held"),
+    ("pingora-core", ">=0.8.1", "HTTP/2 without bounds on streams and lists"),
+];
+
+#[test]
+fn what_was_mended_without_an_advisory_is_mended_here() {
+    let locked = locked();
+    for (name, floor, mended) in FLOORS {
+        let floor: VersionReq = floor.parse().unwrap();
+        let mut versions = locked.iter().filter(|(package, _)| package == name).peekable();
+        assert!(versions.peek().is_some(), "{name} is gone: take it off the list");
+        assert!(versions.all(|(_, version)| floor.matches(version)), "{name} {floor}: {mended}");
+    }
+}
+
 #[test]
 fn no_locked_crate_has_an_advisory_that_is_not_excepted() {
     let locked = locked();
