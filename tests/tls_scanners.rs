@@ -92,7 +92,7 @@ fn sslyze_finds_mozillas_intermediate_profile_and_no_weakness() {
         .output()
         .expect("sslyze is missing: run `make test`");
     // 0 says compliant: versions, suites, groups, weaknesses and the certificate.
-    let said = String::from_utf8_lossy(&scan.stdout);
+    let said = String::from_utf8(scan.stdout).expect("it writes text");
     assert!(scan.status.success(), "{said}");
     let found: Value =
         serde_json::from_slice(&fs::read(&json).expect("sslyze wrote it")).expect("JSON");
@@ -132,7 +132,7 @@ fn testssl_finds_nothing_above_low_that_is_not_explained() {
         .arg(format!("https://localhost:{}", gateway.listener.port()))
         .output()
         .expect("testssl is missing: run `make tls-scan`");
-    let said = String::from_utf8_lossy(&scan.stdout);
+    let said = String::from_utf8(scan.stdout).expect("it writes text");
     let findings: Vec<Value> =
         serde_json::from_slice(&fs::read(&json).expect("testssl wrote it")).expect("JSON");
     let text = |finding: &Value, name: &str| {
