@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects conformance lint audit fuzz bench strictness tls-scan build-tools test-tools bench-tools
+.PHONY: help demo test dialects conformance lint audit fuzz bench strictness differential tls-scan build-tools test-tools bench-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -67,6 +67,11 @@ bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 strictness: bench-tools ## Show which malformed requests pass here, and at nginx, HAProxy, Envoy and Node.
 	$(call install,command -v node,nodejs)
 	@cargo bench --quiet --profile dev --bench strictness
+
+# DIFFERENTIAL_SEED and DIFFERENTIAL_CASES choose others.
+differential: build-tools ## Compare what Node and Portcullis read of generated connections.
+	$(call install,command -v node,nodejs)
+	@cargo test --quiet --test node_reads_the_same -- --ignored --nocapture
 
 tls-scan: test-tools ## Let sslyze and testssl.sh look at a gateway's TLS.
 	$(call install,command -v testssl,testssl.sh)

@@ -1,6 +1,7 @@
 // Reads HTTP/1.1 as Node's own server does and tells what it read.
 //
-// Standard input: cases, each a 32-bit big-endian length and that many raw bytes of one connection.
+// Standard input: cases, each the parts in which one connection is written: their number, and each
+// its length and that many raw bytes. All numbers are of 32 bits, big-endian.
 // Standard output: one line of JSON a case, `{"requests": [...], "error": string or null}`, where a
 // request is its method, url, version, fields as they came, body, and whether the body was whole.
 'use strict';
@@ -29,7 +30,7 @@ function describe(request) {
   };
 }
 
-function answer(raw) {
+function answer(parts) {
   return new Promise((resolve) => {
     const told = { requests: [], error: null };
     const server = http.createServer({ insecureHTTPParser: false });
@@ -78,21 +79,28 @@ function answer(raw) {
     connection.on('error', () => {});
     connection.on('close', () => setImmediate(end));
     server.emit('connection', connection);
-    connection.push(raw);
+    for (const part of parts) connection.push(part);
     connection.push(null);
   });
 }
 
 async function main() {
-  let pending = Buffer.alloc(0);
-  for await (const part of process.stdin) {
-    pending = Buffer.concat([pending, part]);
-    while (pending.length >= 4 && pending.length >= 4 + pending.readUInt32BE(0)) {
-      const end = 4 + pending.readUInt32BE(0);
-      const told = await answer(pending.subarray(4, end));
-      process.stdout.write(JSON.stringify(told) + '\n');
-      pending = pending.subarray(end);
+  const input = [];
+  for await (const part of process.stdin) input.push(part);
+  const all = Buffer.concat(input);
+  let at = 0;
+  const number = () => {
+    at += 4;
+    return all.readUInt32BE(at - 4);
+  };
+  while (at < all.length) {
+    const parts = [];
+    for (let left = number(); left > 0; left -= 1) {
+      const length = number();
+      parts.push(all.subarray(at, at + length));
+      at += length;
     }
+    process.stdout.write(JSON.stringify(await answer(parts)) + '\n');
   }
 }
 
