@@ -69,9 +69,10 @@ strictness: bench-tools ## Show which malformed requests pass here, and at nginx
 	@cargo bench --quiet --profile dev --bench strictness
 
 # DIFFERENTIAL_SEED and DIFFERENTIAL_CASES choose others.
-differential: build-tools ## Compare what Node and Portcullis read of generated connections.
+differential: bench-tools ## Compare what Node, nginx, HAProxy and Portcullis read of generated connections.
 	$(call install,command -v node,nodejs)
 	@cargo test --quiet --test node_reads_the_same -- --ignored --nocapture
+	@cargo bench --quiet --profile dev --bench strictness -- differential
 
 tls-scan: test-tools ## Let sslyze and testssl.sh look at a gateway's TLS.
 	$(call install,command -v testssl,testssl.sh)

@@ -110,6 +110,7 @@ fn what_is_accepted_node_reads_the_same() {
 #[test]
 #[ignore = "takes minutes: `make differential`"]
 #[expect(clippy::print_stdout, reason = "what was found is what it is run for")]
+#[expect(clippy::disallowed_methods, reason = "the Makefile tells it so what to send")]
 fn what_is_accepted_node_reads_the_same_in_many_more_cases() {
     let number = |name: &str, default| env::var(name).map_or(default, |text| text.parse().unwrap());
     let (first, count) = (number("DIFFERENTIAL_SEED", FEW), number("DIFFERENTIAL_CASES", 100_000));

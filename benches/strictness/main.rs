@@ -5,9 +5,12 @@
 //! `cargo bench --profile dev --bench strictness`; after `--`, `portcullis`, `nginx`, `haproxy`,
 //! `envoy` and `node` choose. How a peer is told to work stands in `peers/`: no more than it needs,
 //! but for Envoy, which has its guide for the edge. Whoever passes on what must be refused is marked.
+//!
+//! With `differential` it compares what Portcullis, nginx and HAProxy make of generated connections.
 
 mod backend;
 mod cases;
+mod differential;
 mod http1;
 mod http2;
 mod peers;
@@ -31,6 +34,9 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let words: Vec<String> = env::args().skip(1).collect();
+    if words.iter().any(|word| word == "differential") {
+        return differential::run().await;
+    }
     let named = |kind: &Kind| words.iter().any(|word| word == kind.program_name());
     let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(named).collect();
     if kinds.is_empty() {

@@ -21,7 +21,7 @@ use crate::{
 /// How long a peer may take until it accepts.
 const START: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Portcullis,
     Nginx,
@@ -190,7 +190,7 @@ impl Peer {
         let new = notes.get(self.read..).unwrap_or_default();
         self.read = notes.len();
         let count = |what: u8| new.iter().filter(|note| **note == what).count();
-        Reached { heads: count(b'H'), wholes: count(b'F'), text: String::new() }
+        Reached { heads: count(b'H'), wholes: count(b'F'), ..Reached::default() }
     }
 }
 
