@@ -51,7 +51,7 @@ fn kept(path: &Path) -> Result<Kept, BootError> {
 
 /// Written beside and renamed: after kill -9 there is a whole file or none. What stood there is no
 /// file of ours: it would keep its owner and its mode, and show others the secret.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

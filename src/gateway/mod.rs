@@ -1,6 +1,7 @@
 //! The assembly, and the only part that knows all others: bind, run, drain. `main` and the tests
 //! start the same one.
 
+mod bans;
 mod boot;
 mod crew;
 mod entrance;
@@ -14,6 +15,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bans::BanKeeper;
 pub use boot::BootError;
 use crew::Muster;
 use entrance::Entrance;
@@ -37,6 +39,7 @@ pub struct Gateway {
     state: State,
     entrances: Vec<Entrance>,
     admin: Option<std::net::TcpListener>,
+    keeper: Arc<BanKeeper>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
 }
@@ -96,7 +99,8 @@ impl Gateway {
             log,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         };
-        Ok(Self { state, entrances, admin, readiness: Readiness::default(), addresses })
+        let keeper = Arc::new(BanKeeper::new(&state.bans, &state.metrics, &state.snapshot));
+        Ok(Self { state, entrances, admin, keeper, readiness: Readiness::default(), addresses })
     }
 
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
@@ -130,9 +134,10 @@ impl Gateway {
         let grace = self.state.snapshot.load().timeouts.shutdown;
         let log = self.state.log.clone();
         let (drain, draining) = Drain::new();
-        let readiness = self.readiness.clone();
+        let (readiness, keeper) = (self.readiness.clone(), Arc::clone(&self.keeper));
         let services = self.services(draining);
         host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
+        keeper.turn();
         log.flush();
     }
 
@@ -143,6 +148,7 @@ impl Gateway {
         let (metrics, readiness) = (self.state.metrics.clone(), self.readiness.clone());
         let front = front(self.state, self.entrances, muster, (self.readiness, draining));
         services.push(service("front", sockets, Box::pin(front)));
+        services.push(service("bans", Vec::new(), Box::pin(self.keeper.keep())));
         if let Some(socket) = self.admin {
             let task = Box::pin(plane(socket, metrics, readiness));
             services.push(service("admin", Vec::new(), task));

@@ -336,3 +336,19 @@ async fn where_keys_are_forwarded_from_an_exempt_address_those_that_begin_alike_
         assert_eq!(client.answer().await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_ban_outlives_a_restart() {
+    let upstream = Upstream::start().await;
+    let kept = tempfile::TempDir::new().unwrap();
+    let state = format!("[state]\ndir = {:?}", kept.path());
+    let setup = || Setup::new(&upstream).routes(WITH_SITE).also(TWO).also(&state);
+    let mut gateway = setup().start();
+    ban(&gateway).await;
+    gateway.begin_to_stop().ended();
+    let line = std::fs::read_to_string(kept.path().join("bans")).unwrap();
+    assert!(line.starts_with("127.0.0.7/32 ") && line.ends_with(" 1 wrong_keys\n"), "{line}");
+    let gateway = setup().start();
+    asked(&gateway, &call(&Key::new())).await.refused(403, "banned");
+    gateway.metric_becomes("portcullis_banned_addresses", &[], 1.0).await;
+}
