@@ -10,7 +10,7 @@ use crate::{
 pub(super) const LIMITS: Limits = Limits {
     connections: 9_000,
     connections_per_address: 256,
-    handshakes: 64,
+    handshakes: 1_024,
     target: 8 << 10,
     head: 16 << 10,
     fields: 64,

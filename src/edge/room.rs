@@ -14,7 +14,7 @@ use crate::types::AddressGroup;
 /// Places for so many. One address group may have all of them as long as nobody else wants one;
 /// then the oldest of the group that has most gives way. So a client that takes places and stays in
 /// them shuts the door for itself alone, and a burst from one address is let in. Where each has one,
-/// whoever has had it for a second gives way to who has none.
+/// whoever has had it for long enough gives way to who has none.
 pub(super) struct Room {
     taken: Arc<Mutex<Taken>>,
     places: usize,
@@ -34,9 +34,11 @@ struct Kept {
     _keeps: oneshot::Sender<()>,
 }
 
-/// How long a place is safe from those who have none. A handshake takes a few trips to the client;
-/// from many addresses, each could hold one place for as long as its deadline lets it.
-const SAFE: Duration = Duration::from_secs(1);
+/// How long a place is safe from those who have none. A handshake takes a trip to the client and back
+/// once it has its place, so whoever is there has time to end it, however many come. Longer would be
+/// the attackers' time: from many addresses, each could take one place and stop, and all places in
+/// such a while are all who are let in.
+const SAFE: Duration = Duration::from_millis(200);
 
 /// A place; returned by drop.
 pub(super) struct Place {
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_place_each_is_lost_to_who_has_none_after_a_second() {
+    async fn one_place_each_is_lost_to_who_has_none_after_a_while() {
         let room = Room::new(2);
         let take = |peer: &str| room.take(peer.parse().unwrap());
         let mut first = take("192.0.2.1").unwrap();

@@ -77,7 +77,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one address group.
     pub connections_per_address: usize,
-    /// TLS handshakes under way, of which one address may have a quarter.
+    /// TLS handshakes under way. Where there are so many, the address that has most makes way.
     pub handshakes: usize,
     /// The request target.
     pub target: usize,
