@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects conformance lint audit fuzz bench strictness differential tls-scan build-tools test-tools bench-tools
+.PHONY: help demo test dialects conformance lint audit fuzz bench strictness differential tls-scan siege build-tools test-tools bench-tools siege-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -78,6 +78,12 @@ tls-scan: test-tools ## Let sslyze and testssl.sh look at a gateway's TLS.
 	$(call install,command -v testssl,testssl.sh)
 	@cargo test --test tls_scanners -- --include-ignored --nocapture
 
+SIEGE_SECONDS ?= 30
+
+# SIEGE='slow ping' chooses attacks by words of their names.
+siege: siege-tools ## Attack it by everything for SIEGE_SECONDS=30 each, with a friend who has to be answered.
+	@cargo bench --quiet --bench siege -- $(SIEGE_SECONDS) $(SIEGE)
+
 # $(call install,TEST,PACKAGES,SERVICES): apt where the test fails. Debian starts a packaged service
 # at once; nobody who runs tests asked for a web server on port 80, so it is stopped again.
 define install
@@ -119,3 +125,6 @@ bench-tools: build-tools
 		python3 -m venv --clear .venv && \
 		.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt && \
 		cp requirements.txt .venv/installed.txt; }; }
+
+siege-tools: build-tools
+	$(call install,command -v slowhttptest,slowhttptest)
