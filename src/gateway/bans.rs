@@ -105,18 +105,22 @@ impl BanKeeper {
 }
 
 fn restore(bans: &Bans, file: &Path) {
-    let text = match read(file) {
-        Ok(text) => text,
+    let bytes = match read(file) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
             return tracing::warn!(file = %file.display(), %error, "the bans can't be read");
         }
     };
     let (now, clock) = (Nanos::now(), Timestamp::now());
+    let restored = |line: &[u8]| {
+        let line = std::str::from_utf8(line).ok()?;
+        Some(bans.restore(&read_line(line, clock).ok()?, now))
+    };
     let (mut damaged, mut first) = (0_usize, 0);
-    for (number, line) in text.lines().enumerate() {
-        let restored = read_line(line, clock).is_ok_and(|ban| bans.restore(&ban, now));
-        if !restored {
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
+        if restored(line) != Some(true) {
             first = if damaged == 0 { number + 1 } else { first };
             damaged += 1;
         }
@@ -128,10 +132,10 @@ fn restore(bans: &Bans, file: &Path) {
     }
 }
 
-fn read(file: &Path) -> io::Result<String> {
+fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -181,8 +185,8 @@ mod tests {
     #[test]
     fn a_damaged_line_is_left_out_and_said() {
         let dir = tempfile::TempDir::new().unwrap();
-        let lines = "192.0.2.7/32 2999-01-01T00:00:00Z 2 wrong_keys\n192.0.2.8/32 2999-\n\u{0}\n\
-                     203.0.113.0/24 lifted 1 operator";
+        let lines = b"192.0.2.7/32 2999-01-01T00:00:00Z 2 wrong_keys\n192.0.2.8/32 2999-\n\xff\n\n\
+                      203.0.113.0/24 lifted 1 operator";
         fs::write(dir.path().join("bans"), lines).unwrap();
         let sink = LogSink::memory();
         let dispatch = tracing_dispatch(&sink, "info").unwrap();
