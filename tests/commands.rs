@@ -33,7 +33,9 @@ fn text(bytes: &[u8]) -> &str {
 fn configuration(folder: &Path) -> String {
     let path = folder.join("portcullis.toml");
     let example = read("config/minimal.toml").replace("127.0.0.1:8080", "127.0.0.1:0");
-    fs::write(&path, example).unwrap();
+    let admin = "[admin]\nsocket = \"admin.sock\"\n";
+    assert!(!example.contains("[admin]"), "{example}");
+    fs::write(&path, example + admin).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -100,6 +102,26 @@ fn every_command_of_the_table_does_what_it_says() {
                 ends_well(&output);
                 let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
                 assert!(all.contains("[[consumers]]") && all.contains("\"claude\""), "{all}");
+            }
+            "ban list --config FILE" => {
+                let mut child = portcullis(&["run", "--config", &file]).spawn().unwrap();
+                let out = child.stdout.take().unwrap();
+                let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+                assert!(lines.any(|line| line.contains("\"event\":\"listening\"")));
+                for words in [&["add", "192.0.2.0/24", "--for", "1h"][..], &["list"]] {
+                    let words = [&["ban"], words, &["--config", &file]].concat();
+                    let output = portcullis(&words).output().unwrap();
+                    ends_well(&output);
+                    assert!(text(&output.stdout).starts_with("{\"net\":\"192.0.2.0/24\""));
+                }
+                ends_well(
+                    &portcullis(&["ban", "lift", "192.0.2.0/24", "--config", &file])
+                        .output()
+                        .unwrap(),
+                );
+                let told = Command::new("kill").arg(child.id().to_string()).status();
+                assert!(told.unwrap().success());
+                child.wait().unwrap();
             }
             "demo" => {
                 let child = portcullis(&["demo"]).spawn().unwrap();

@@ -1,35 +1,43 @@
-//! The admin plane's address: metrics and health, nothing else.
+//! The admin plane: an address with metrics and health, and a socket that says who is banned.
 //!
-//! It changes nothing, and still a web page in the operator's browser must not read it: a request
-//! that a page could have made is refused by its `Origin`, or by a `Host` that DNS rebinding
-//! would have brought.
+//! The address changes nothing, and still neither a web page in the operator's browser nor a server
+//! that was made to fetch it must read it; `guard` says how they are told. The socket has no address:
+//! whoever may open the file may ask.
 
+mod client;
+mod control;
 mod guard;
 mod ready;
+mod socket;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing,
 };
+pub use client::{Ask, NoAnswer, ask};
+pub use control::{BanAnswer, BanRequest, BansAnswer, Control, control};
+use guard::Peer;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 pub use ready::{Readiness, Stage};
+pub use socket::{SocketFile, bind};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
     task::JoinSet,
 };
 
-use crate::observe::Metrics;
+use crate::{observe::Metrics, upstream::Server};
 
 /// Connections at once; a scraper and two probes need three.
 const CONNECTIONS: usize = 64;
@@ -44,44 +52,69 @@ const HEAD_BYTES: usize = 16 << 10;
 /// The pause after a refused `accept`: out of file descriptors, it would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where the plane is asked.
+pub enum Listening {
+    /// At an address.
+    Address(TcpListener),
+    /// On a socket of this machine.
+    Socket(UnixListener),
+}
+
+/// Who asks.
+enum Asking {
+    Peer(TcpStream, IpAddr),
+    Local(UnixStream),
+}
+
+/// What is answered.
+#[derive(Clone)]
+pub struct App(Router);
+
 /// Serves until `shutdown` is done; then open exchanges get a second.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Metrics,
-    ready: Readiness,
-    shutdown: impl Future<Output = ()>,
-) {
-    let app = router(metrics, ready);
+pub async fn serve(listening: Listening, app: App, shutdown: impl Future<Output = ()>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listening, &room) => accepted,
         };
         while open.try_join_next().is_some() {}
-        if let Some((stream, permit)) = accepted {
-            let app = app.clone();
+        if let Some((asking, permit)) = accepted {
+            let app = app.0.clone();
             open.spawn(async move {
-                converse(stream, app).await;
+                match asking {
+                    Asking::Peer(stream, peer) => {
+                        converse(stream, app.layer(Extension(Peer(peer)))).await;
+                    }
+                    Asking::Local(stream) => converse(stream, app).await,
+                }
                 drop(permit);
             });
         }
     }
-    drop(listener);
+    drop(listening);
     let ended = async { while open.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
 }
 
 /// The next connection once there is room for one; those beyond wait in the kernel's queue.
 async fn accept(
-    listener: &TcpListener,
+    listening: &Listening,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Asking, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+    let accepted = match listening {
+        Listening::Address(listener) => {
+            listener.accept().await.map(|(stream, peer)| Asking::Peer(stream, peer.ip()))
+        }
+        Listening::Socket(listener) => {
+            listener.accept().await.map(|(stream, _)| Asking::Local(stream))
+        }
+    };
+    match accepted {
+        Ok(asking) => Some((asking, permit)),
         Err(_) => {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
@@ -90,7 +123,7 @@ async fn accept(
 }
 
 /// One exchange, then the end: without kept-alive connections one deadline covers everything.
-async fn converse(stream: TcpStream, app: Router) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) {
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -107,15 +140,18 @@ struct Plane {
     ready: Readiness,
 }
 
-fn router(metrics: Metrics, ready: Readiness) -> Router {
-    Router::new()
+/// Everything that the address answers. `servers`: those behind, which may not ask.
+pub fn monitor(metrics: Metrics, ready: Readiness, servers: Vec<Arc<Server>>) -> App {
+    let guard = middleware::from_fn_with_state(Arc::new(servers), guard::address);
+    let router = Router::new()
         .route("/metrics", routing::get(show_metrics))
         .route("/livez", routing::get(async || "ok"))
         .route("/readyz", routing::get(show_ready))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
-        .layer(middleware::from_fn(guard::check))
-        .with_state(Plane { metrics, ready })
+        .layer(guard)
+        .with_state(Plane { metrics, ready });
+    App(router)
 }
 
 async fn show_metrics(State(plane): State<Plane>) -> Response {
@@ -138,7 +174,16 @@ async fn show_ready(State(plane): State<Plane>) -> impl IntoResponse {
 
 /// A refusal as the data plane words it: the reason, and nothing of the request.
 fn refusal(status: StatusCode, reason: &'static str) -> Response {
-    let body = format!("{{\"error\":{{\"reason\":\"{reason}\"}}}}");
+    error(status, &serde_json::json!({ "reason": reason }))
+}
+
+/// The same for who can mend it by hand.
+fn explained(status: StatusCode, reason: &'static str, text: &str) -> Response {
+    error(status, &serde_json::json!({ "reason": reason, "message": text }))
+}
+
+fn error(status: StatusCode, why: &serde_json::Value) -> Response {
+    let body = serde_json::json!({ "error": why }).to_string();
     let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, fields, body).into_response()
 }

@@ -4,7 +4,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::observe::LogSink;
+use crate::{config, observe::LogSink};
 
 /// The plane on a port of its own.
 struct Plane {
@@ -18,9 +18,9 @@ async fn plane() -> Plane {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (ready, (stop, stopped)) = (Readiness::default(), oneshot::channel::<()>());
-    let metrics = Metrics::new(&LogSink::memory());
+    let app = monitor(Metrics::new(&LogSink::memory()), ready.clone(), Vec::new());
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let served = tokio::spawn(serve(listener, metrics, ready.clone(), shutdown));
+    let served = tokio::spawn(serve(Listening::Address(listener), app, shutdown));
     Plane { address, ready, stop, served }
 }
 
@@ -78,7 +78,7 @@ async fn readiness_follows_the_gateways_life() {
 #[tokio::test]
 async fn other_methods_are_refused_with_what_is_allowed() {
     let plane = plane().await;
-    for method in ["POST", "DELETE", "OPTIONS", "PUT"] {
+    for method in ["POST", "DELETE", "OPTIONS", "PUT", "HEAD"] {
         let request = format!("{method} /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         let answer = plane.ask(&request).await;
         assert_eq!(status(&answer), "405", "{method}");
@@ -142,4 +142,90 @@ async fn it_ends_when_told_even_with_a_connection_that_says_nothing() {
     plane.stop.send(()).unwrap();
     plane.served.await.unwrap();
     assert!(TcpStream::connect(plane.address).await.is_err());
+}
+
+/// A request of one field more.
+fn with(field: &str) -> String {
+    format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n\r\n")
+}
+
+#[tokio::test]
+async fn what_a_server_was_made_to_fetch_is_refused() {
+    let plane = plane().await;
+    for field in [
+        "Sec-Fetch-Mode: cors",
+        "sec-fetch-site: none",
+        "Referer: http://127.0.0.1/",
+        "User-Agent: node",
+        "User-Agent: Node/20",
+        "User-Agent: undici",
+        "User-Agent: axios/1.7.9",
+        "User-Agent: node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+        "User-Agent: node-fetch",
+        "User-Agent: got (https://github.com/sindresorhus/got)",
+        "User-Agent: x/1 (axios/1.0)",
+    ] {
+        let answer = plane.ask(&with(field)).await;
+        assert_eq!(status(&answer), "403", "{field}");
+        assert_eq!(body(&answer), r#"{"error":{"reason":"fetched"}}"#, "{field}");
+    }
+    for monitor in [
+        "Prometheus/2.53.0",
+        "curl/8.5.0",
+        "Wget/1.21.4",
+        "kube-probe/1.31",
+        "Grafana/11.0",
+        "nodejs_exporter/1.0",
+    ] {
+        let answer = plane.ask(&with(&format!("User-Agent: {monitor}"))).await;
+        assert_eq!(status(&answer), "200", "{monitor}");
+    }
+}
+
+/// What Postiz runs on, as it is.
+#[tokio::test]
+async fn nodes_own_fetch_gets_nothing() {
+    let plane = plane().await;
+    let script = format!(
+        "fetch('http://{}/metrics').then(async (a) => console.log(a.status, await a.text()))",
+        plane.address
+    );
+    let node = move || std::process::Command::new("node").args(["-e", &script]).output();
+    let output = tokio::task::spawn_blocking(node).await.unwrap().expect("node, which tests need");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "403 {\"error\":{\"reason\":\"fetched\"}}\n");
+}
+
+#[tokio::test]
+async fn a_machine_of_the_servers_behind_gets_nothing_and_this_machine_does() {
+    let text = "listeners = [{ name = \"http\", address = \"127.0.0.1:0\" }]\n\
+                upstreams.postiz.endpoints = [\"http://198.51.100.7:3000\"]\n\
+                upstreams.local.endpoints = [\"http://127.0.0.1:3000\"]\n\
+                routes = [{ name = \"mcp\", paths = [\"/mcp\"], upstream = \"postiz\" },\
+                { name = \"local\", paths = [\"/local\"], upstream = \"local\" }]\n";
+    let around = config::Surroundings {
+        base_dir: std::path::Path::new("."),
+        environment: &|_| None,
+        now: std::time::SystemTime::UNIX_EPOCH,
+    };
+    let snapshot = config::compile_text(text, around).snapshot.unwrap();
+    let server =
+        |route: &Arc<crate::snapshot::Route>| Arc::new(Server::new(route.upstream.clone()));
+    let servers = snapshot.routes.iter().map(server).collect();
+    let app = monitor(Metrics::new(&LogSink::memory()), Readiness::default(), servers);
+    for (peer, code) in [
+        ("198.51.100.7", "403"),
+        ("::ffff:198.51.100.7", "403"),
+        ("198.51.100.8", "200"),
+        ("127.0.0.1", "200"),
+    ] {
+        let (mut client, gateway) = tokio::io::duplex(1 << 20);
+        let app = app.0.clone().layer(Extension(Peer(peer.parse().unwrap())));
+        let served = tokio::spawn(converse(gateway, app));
+        client.write_all(with("User-Agent: curl/8.5.0").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        served.await.unwrap();
+        assert_eq!(status(&answer), code, "{peer}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Arguments become one subcommand, and what it returns an exit code.
 
+mod ban;
 pub mod check;
 mod demo;
 mod explain;
@@ -40,6 +41,11 @@ enum Command {
     /// Why a request passes or is refused: gate by gate, with the lines of the file that decide. Exit
     /// code 3 where it would be refused.
     Explain(Box<explain::Arguments>),
+    /// Who is banned by the gateway that runs, through its admin socket.
+    Ban {
+        #[command(subcommand)]
+        command: ban::BanCommand,
+    },
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
     /// Make a key for a consumer.
@@ -64,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { config, live } => check::run(&config, live),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Ban { command } => ban::run(&command),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

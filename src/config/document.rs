@@ -10,7 +10,7 @@ use super::{
     mask::shown,
     reading::Reading,
     routes, sets,
-    table::{Table, nearest},
+    table::{Item, Table, nearest},
     upstreams,
     value::Fault,
     weak,
@@ -25,7 +25,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let mut root = Table::new("the file", 0..0, root);
     reading.sets = sets::read(&mut root, reading);
     let listeners = listeners::read(&mut root, reading);
-    let admin = admin(&mut root, reading);
+    let (admin, admin_socket) = admin(&mut root, reading);
     let state_dir = state_dir(&mut root, reading);
     let access = access::read(&mut root, reading);
     let bans = bans::read(&mut root, reading);
@@ -61,6 +61,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     Some(Snapshot {
         listeners: listeners.collect::<Option<_>>()?,
         admin: admin.map(|(address, _)| address),
+        admin_socket,
         state_dir,
         access: access.access,
         bans,
@@ -72,18 +73,57 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     })
 }
 
-fn admin(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<(SocketAddr, Span)> {
-    let mut table = root.section("admin", "[admin]", reading)?;
-    let address = table.require("address", "address = \"127.0.0.1:9464\"", reading);
-    table.finish(&["socket"], reading);
-    let item = address?;
+/// The address and the socket of `[admin]`.
+type Admin = (Option<(SocketAddr, Span)>, Option<PathBuf>);
+
+fn admin(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Admin {
+    let Some(mut table) = root.section("admin", "[admin]", reading) else { return (None, None) };
+    let (address, socket) = (table.take("address"), table.take("socket"));
+    if address.is_none() && socket.is_none() {
+        let example = "address = \"127.0.0.1:9464\"";
+        reading.missing(table.at(), "[admin] has neither `address` nor `socket`", example);
+    }
+    table.finish(&[], reading);
+    let address = address.and_then(|item| admin_address(&item, reading));
+    (address, socket.and_then(|item| socket_path(&item, reading)))
+}
+
+/// The socket alone, of a file that may have any other fault.
+pub(super) fn admin_socket<'t>(
+    root: &'t DeTable<'t>,
+    reading: &mut Reading<'t>,
+) -> Option<PathBuf> {
+    admin(&mut Table::new("the file", 0..0, root), reading).1
+}
+
+/// The most that a path of a socket may come to, in bytes: Linux has room for 107, and the socket is
+/// made in a directory beside it first.
+const SOCKET_PATH: usize = 96;
+
+fn socket_path(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    let text = item.text(reading)?;
+    if text.is_empty() {
+        reading.error(&item.at, "`socket` is empty").hint("leave it out to have no admin socket");
+        return None;
+    }
+    let path = reading.path(text);
+    if path.as_os_str().len() > SOCKET_PATH {
+        reading
+            .error(&item.at, "`socket` is longer than a socket's path may be")
+            .hint("write a path of at most 96 bytes: \"/run/portcullis/admin.sock\"");
+        return None;
+    }
+    Some(path)
+}
+
+fn admin_address(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(SocketAddr, Span)> {
     let address = item.socket_address(reading)?;
     if !address.ip().is_loopback() {
         reading
             .warning(&item.at, "other machines can read the metrics, which name your consumers")
             .hint("listen on 127.0.0.1, or let a firewall admit your Prometheus alone");
     }
-    Some((address, item.at))
+    Some((address, item.at.clone()))
 }
 
 fn state_dir(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<PathBuf> {

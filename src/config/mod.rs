@@ -50,10 +50,11 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, Read},
-    path::Path,
-    time::SystemTime,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 pub use named::{NamedTool, named_tools};
 pub use outline::{NetWord, Outline, Owner};
 pub use problem::{Place, Problem, Severity, Span};
@@ -84,6 +85,35 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The text that the problems point into; what [`render`] wants.
     pub source: String,
+}
+
+/// An address or a net, as the configuration writes them.
+///
+/// # Errors
+/// What is wrong with it, and how to mend it.
+pub fn net(text: &str) -> Result<IpNet, String> {
+    value::net(text).map_err(value::Fault::told)
+}
+
+/// How long an operator bans somebody: a duration as the configuration writes them, up to a year.
+///
+/// # Errors
+/// What is wrong with it, and how to mend it.
+pub fn ban_length(text: &str) -> Result<Duration, String> {
+    value::ban_length(text).map_err(value::Fault::told)
+}
+
+/// The `[admin] socket` of a file, whatever else is wrong with it: who asks for it has not all that
+/// the gateway has, its environment say.
+///
+/// # Errors
+/// Where the file can't be read.
+pub fn admin_socket(path: &Path) -> Result<Option<PathBuf>, Box<Problem>> {
+    let text = read(path)?;
+    let (tree, _) = toml::de::DeTable::parse_recoverable(&text);
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let around = Surroundings { base_dir, environment: &|_| None, now: SystemTime::now() };
+    Ok(document::admin_socket(tree.get_ref(), &mut Reading::new(&text, around)))
 }
 
 /// The environment of this process, for [`load`].

@@ -55,7 +55,7 @@ impl Site {
             "DOTS" => Some("..".into()),
             _ => None,
         };
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(NOW_SECONDS);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_SECONDS);
         compile_text(text, Surroundings { base_dir: self.0.path(), environment: &environment, now })
     }
 

@@ -23,6 +23,14 @@ impl Fault {
         Self { message: message.into(), hint: None }
     }
 
+    /// In one line, for who isn't shown the place.
+    pub(super) fn told(self) -> String {
+        match self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message,
+        }
+    }
+
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -33,6 +41,15 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `"250ms"`, `"30s"`, `"5m"`, `"1h"`.
 pub(super) fn duration(text: &str) -> Result<Duration, Fault> {
+    duration_up_to(text, (MAX_DURATION, "is longer than 24 hours"))
+}
+
+/// The same for how long an operator bans: up to a year.
+pub(super) fn ban_length(text: &str) -> Result<Duration, Fault> {
+    duration_up_to(text, (365 * MAX_DURATION, "is longer than a year"))
+}
+
+fn duration_up_to(text: &str, (most, too_long): (Duration, &str)) -> Result<Duration, Fault> {
     let fault = |what: &str| {
         Fault::new(format!("{} {what}", shown(text)))
             .hint("write a whole number and ms, s, m or h: \"250ms\", \"30s\", \"5m\", \"1h\"")
@@ -48,7 +65,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Fault> {
     let duration = Duration::from_millis(number.saturating_mul(unit_ms));
     match duration {
         Duration::ZERO => Err(fault("would end everything at once")),
-        long if long > MAX_DURATION => Err(fault("is longer than 24 hours")),
+        long if long > most => Err(fault(too_long)),
         fine => Ok(fine),
     }
 }

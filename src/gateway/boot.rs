@@ -41,6 +41,14 @@ pub enum BootError {
         /// What the system said.
         source: io::Error,
     },
+    /// The admin socket can't be made.
+    #[error("[admin] socket: {}: {source}", .path.display())]
+    AdminSocket {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// There is no randomness to be had.
     #[error("the system gives no random bytes")]
     Random,

@@ -6,6 +6,7 @@ mod boot;
 mod crew;
 mod entrance;
 mod kept;
+mod planes;
 
 use std::{
     collections::HashMap,
@@ -19,11 +20,11 @@ use bans::BanKeeper;
 pub use boot::BootError;
 use crew::Muster;
 use entrance::Entrance;
-use tokio::net::TcpListener;
+use planes::Planes;
 
 pub use crate::host::Stop;
 use crate::{
-    admin::{self, Readiness, Stage},
+    admin::{Readiness, SocketFile, Stage},
     edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
@@ -38,7 +39,8 @@ use crate::{
 pub struct Gateway {
     state: State,
     entrances: Vec<Entrance>,
-    admin: Option<std::net::TcpListener>,
+    admin: Planes,
+    admin_file: Option<SocketFile>,
     keeper: Arc<BanKeeper>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
@@ -76,14 +78,12 @@ impl Gateway {
                 }
             }
         }
-        let admin = snapshot.admin.map(|address| boot::bind("admin", address)).transpose()?;
+        let (admin, admin_file) = Planes::bind(&snapshot)?;
         let mut addresses = Vec::new();
         for entrance in &entrances {
             addresses.push((entrance.name().clone(), entrance.address()?));
         }
-        if let (Some(socket), Some(name)) = (&admin, Name::parse("admin")) {
-            addresses.push((name, socket.local_addr().map_err(BootError::Socket)?));
-        }
+        addresses.extend(Name::parse("admin").zip(admin.address()?));
         metrics.config_loaded();
         let state = State {
             limiter: Arc::new(Limiter::new(sizes(&snapshot))),
@@ -100,7 +100,15 @@ impl Gateway {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         };
         let keeper = Arc::new(BanKeeper::new(&state.bans, &state.metrics, &state.snapshot));
-        Ok(Self { state, entrances, admin, keeper, readiness: Readiness::default(), addresses })
+        Ok(Self {
+            state,
+            entrances,
+            admin,
+            admin_file,
+            keeper,
+            readiness: Readiness::default(),
+            addresses,
+        })
     }
 
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
@@ -123,7 +131,9 @@ impl Gateway {
     }
 
     /// Serves until `stop`, drains, and returns. At once when nothing is open.
-    pub fn run(self, stop: Stop) {
+    pub fn run(mut self, stop: Stop) {
+        // Removed on every way out.
+        let _file = self.admin_file.take();
         for (listener, address) in &self.addresses {
             tracing::info!(%listener, %address, "listening");
         }
@@ -145,14 +155,14 @@ impl Gateway {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (muster, mut services) = Muster::call(&self.state, workers);
         let sockets = self.entrances.iter().map(Entrance::socket).collect();
-        let (metrics, readiness) = (self.state.metrics.clone(), self.readiness.clone());
+        let planes = self.admin.serve(&self.state, self.readiness.clone());
         let front = front(self.state, self.entrances, muster, (self.readiness, draining));
         services.push(service("front", sockets, Box::pin(front)));
-        services.push(service("bans", Vec::new(), Box::pin(self.keeper.keep())));
-        if let Some(socket) = self.admin {
-            let task = Box::pin(plane(socket, metrics, readiness));
-            services.push(service("admin", Vec::new(), task));
-        }
+        let keep = self.keeper.keep();
+        let beside = async move {
+            tokio::join!(planes, keep);
+        };
+        services.push(service("admin", Vec::new(), Box::pin(beside)));
         services
     }
 }
@@ -208,14 +218,6 @@ async fn front(
 fn wants_bearer(snapshot: &Snapshot, upstream: &Name) -> bool {
     let mut routes = snapshot.routes.iter().filter(|route| route.upstream.name == *upstream);
     routes.any(|route| !route.is_web() && route.upstream_auth == UpstreamAuth::Bearer)
-}
-
-/// The admin plane answers until the process ends, so that a drain can be watched.
-async fn plane(socket: std::net::TcpListener, metrics: Metrics, readiness: Readiness) {
-    match TcpListener::from_std(socket) {
-        Ok(listener) => admin::serve(listener, metrics, readiness, std::future::pending()).await,
-        Err(error) => tracing::error!(%error, "the admin address can't be served"),
-    }
 }
 
 fn servers(snapshot: &Snapshot) -> HashMap<Name, Arc<Server>> {

@@ -75,6 +75,18 @@ pub struct Ban {
     pub cause: BanCause,
 }
 
+impl Ban {
+    /// Whom it is about, for eyes: of a single address the address.
+    pub fn shown(&self) -> String {
+        shown_net(self.net)
+    }
+}
+
+/// A net for eyes: of a single address the address.
+pub fn shown_net(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 /// What the bans say of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {

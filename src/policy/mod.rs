@@ -10,7 +10,8 @@ mod rules;
 mod table;
 
 pub use bans::{
-    BadLine, Ban, BanCause, BanMode, BanRules, Bans, Judgement, TooManyBans, read_line, write_line,
+    BadLine, Ban, BanCause, BanMode, BanRules, Bans, Judgement, TooManyBans, read_line, shown_net,
+    write_line,
 };
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};

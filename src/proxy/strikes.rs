@@ -43,10 +43,10 @@ fn wrong_key(place: &Place<'_>, known: &Known) {
         let (client, cause) = (known.client, ban.cause.as_str());
         // The words are an interface: log readers look for them.
         if rules.mode == BanMode::Enforce {
-            tracing::info!(%client, net = %ban.net, seconds, strikes = ban.strikes, cause, "banned");
+            tracing::info!(%client, net = ban.shown(), seconds, strikes = ban.strikes, cause, "banned");
         } else {
             tracing::info!(
-                %client, net = %ban.net, seconds, strikes = ban.strikes, cause, "would be banned"
+                %client, net = ban.shown(), seconds, strikes = ban.strikes, cause, "would be banned"
             );
         }
     }

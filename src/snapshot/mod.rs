@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The admin address, if there is one.
     pub admin: Option<SocketAddr>,
+    /// The admin socket, if there is one.
+    pub admin_socket: Option<PathBuf>,
     /// Where state is kept over a restart.
     pub state_dir: Option<PathBuf>,
     /// Who may connect.

@@ -10,6 +10,8 @@ use tokio::{
     time::{self, Instant},
 };
 
+use crate::types::canonical;
+
 /// How long an answer of the name service is used before it is asked again.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -71,6 +73,16 @@ impl Names {
             }
             // The sender is our own, so there is always one.
             let _ = known.changed().await;
+        }
+    }
+
+    /// Whether the host is at an address now, as far as is known.
+    pub(super) fn is_at(&self, ip: IpAddr) -> bool {
+        match &*self.known.borrow() {
+            Known::Found { addresses, .. } => {
+                addresses.iter().any(|address| canonical(address.ip()) == ip)
+            }
+            Known::Nothing | Known::Failed(_) => false,
         }
     }
 

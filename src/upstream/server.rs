@@ -112,6 +112,11 @@ impl Server {
         self.names.keep_fresh().await;
     }
 
+    /// Whether its host is at an address now. The address is canonical.
+    pub fn is_at(&self, ip: std::net::IpAddr) -> bool {
+        self.names.is_at(ip)
+    }
+
     /// Its tools that are known by name.
     pub fn tools(&self) -> &KnownTools {
         &self.tools

@@ -20,6 +20,7 @@ mod strict;
 mod denials;
 
 mod addresses;
+mod admin_socket;
 mod bans;
 mod credentials;
 mod limits;

@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     upstream_lines: String,
     routes: Option<String>,
     route_lines: String,
+    admin_lines: String,
     more: String,
     secrets: HashMap<String, String>,
     authority: Option<CertificateDer<'static>>,
@@ -63,6 +64,7 @@ impl Setup {
             upstream_lines: String::new(),
             routes: None,
             route_lines: String::new(),
+            admin_lines: String::new(),
             more: String::new(),
             secrets: HashMap::new(),
             authority: None,
@@ -89,6 +91,12 @@ impl Setup {
     /// Puts routes in the place of `mcp`. Their upstream is `postiz`, which takes `/api` off.
     pub(crate) fn routes(mut self, text: &str) -> Self {
         self.routes = Some(text.to_owned());
+        self
+    }
+
+    /// Adds lines to `[admin]`.
+    pub(crate) fn admin(mut self, lines: &str) -> Self {
+        self.admin_lines.push_str(lines);
         self
     }
 
@@ -158,12 +166,13 @@ impl Setup {
             self.route_lines
         );
         format!(
-            "{}[admin]\naddress = \"127.0.0.1:0\"\n\
+            "{}[admin]\naddress = \"127.0.0.1:0\"\n{}\n\
              [upstreams.postiz]\nendpoints = [\"http://{}\"]\nstrip_prefix = \"/api\"\n\
              {}{}\n[[routes]]\nname = \"marker\"\nhosts = [\"{MARKER_HOST}\"]\n\
              paths = [\"/api/marker\"]\nupstream = \"postiz\"\n\
              [[consumers]]\nname = \"marker\"\nroutes = [\"marker\"]\nkey_sha256 = \"{}\"\n{}",
             self.listeners,
+            self.admin_lines,
             self.upstream,
             self.upstream_lines,
             self.routes.as_ref().unwrap_or(&route),
