@@ -113,6 +113,7 @@ test-tools: build-tools
 	$(call install,command -v promtool,prometheus,prometheus prometheus-node-exporter)
 	$(call install,command -v systemd-analyze,systemd)
 	$(call install,command -v npm,nodejs npm)
+	$(call install,command -v fail2ban-regex,fail2ban,fail2ban)
 	$(call install,python3 -c 'import ensurepip',python3-venv)
 	@for script in $(wildcard tests/*/install.sh); do sh "$$script"; done
 

@@ -41,6 +41,14 @@ fn json(path: &str) -> Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Sections, settings and lines that go on with one. What a filter finds has a test of its own.
+fn is_ini(path: &str) {
+    for line in read(path).lines() {
+        let begun = line.starts_with(['#', ' ']) || line.is_empty() || line.contains('=');
+        assert!(begun || line.starts_with('[') && line.ends_with(']'), "{path}: {line}");
+    }
+}
+
 /// The gateway's configuration, as it is written.
 fn settings() -> Value {
     let text = read("deploy/portcullis.toml");
@@ -103,6 +111,7 @@ fn every_file_parses() {
             "yaml" | "yml" => drop(yaml(&path)),
             "json" => drop(json(&path)),
             "toml" => drop(DeTable::parse(&read(&path)).unwrap()),
+            "conf" => is_ini(&path),
             // These have a test of their own.
             "example" | "env" | "service" | "deploy/Dockerfile" => {}
             other => panic!("{path}: nothing looks at a file of kind {other}"),
