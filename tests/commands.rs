@@ -81,17 +81,7 @@ fn every_command_of_the_table_does_what_it_says() {
                 let missing = portcullis(&["check", "--config", "nowhere.toml"]).output().unwrap();
                 assert_eq!(missing.status.code(), Some(1));
             }
-            "explain --config FILE --from IP METHOD URL" => {
-                let url = "http://example.test/mcp/{key}";
-                let from = ["explain", "--config", &file, "--from", "127.0.0.1"];
-                let asked = [&from[..], &["--consumer", "nobody", "POST", url]].concat();
-                let output = portcullis(&asked).output().unwrap();
-                assert!(text(&output.stderr).contains("no consumer"), "{}", text(&output.stderr));
-                let output = portcullis(&[&from[..], &["POST", "http://example.test/"]].concat());
-                let output = { output }.output().unwrap();
-                assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
-                assert!(text(&output.stdout).contains("refused as `no_route`"));
-            }
+            "explain --config FILE --from IP METHOD URL" => explains_a_request(&file),
             "explain --config FILE --request ID" => {
                 let mut asked = portcullis(&["explain", "--config", &file]);
                 let output = asked.args(["--request", "0123456789abcdef"]).output().unwrap();
@@ -103,26 +93,7 @@ fn every_command_of_the_table_does_what_it_says() {
                 let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
                 assert!(all.contains("[[consumers]]") && all.contains("\"claude\""), "{all}");
             }
-            "ban list --config FILE" => {
-                let mut child = portcullis(&["run", "--config", &file]).spawn().unwrap();
-                let out = child.stdout.take().unwrap();
-                let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-                assert!(lines.any(|line| line.contains("\"event\":\"listening\"")));
-                for words in [&["add", "192.0.2.0/24", "--for", "1h"][..], &["list"]] {
-                    let words = [&["ban"], words, &["--config", &file]].concat();
-                    let output = portcullis(&words).output().unwrap();
-                    ends_well(&output);
-                    assert!(text(&output.stdout).starts_with("{\"net\":\"192.0.2.0/24\""));
-                }
-                ends_well(
-                    &portcullis(&["ban", "lift", "192.0.2.0/24", "--config", &file])
-                        .output()
-                        .unwrap(),
-                );
-                let told = Command::new("kill").arg(child.id().to_string()).status();
-                assert!(told.unwrap().success());
-                child.wait().unwrap();
-            }
+            "ban list --config FILE" => bans_a_net_and_lifts_it(&file),
             "demo" => {
                 let child = portcullis(&["demo"]).spawn().unwrap();
                 runs_until_it_is_told(child, "Ctrl-C ends the demonstration");
@@ -130,6 +101,36 @@ fn every_command_of_the_table_does_what_it_says() {
             other => panic!("no test runs `portcullis {other}`"),
         }
     }
+}
+
+fn explains_a_request(file: &str) {
+    let from = ["explain", "--config", file, "--from", "127.0.0.1"];
+    let asks = |asks: &[&str]| portcullis(&[&from[..], asks].concat()).output().unwrap();
+    let output = asks(&["--consumer", "nobody", "POST", "http://example.test/mcp/{key}"]);
+    assert!(text(&output.stderr).contains("no consumer"), "{}", text(&output.stderr));
+    let output = asks(&["POST", "http://example.test/"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("refused as `no_route`"));
+}
+
+fn bans_a_net_and_lifts_it(file: &str) {
+    let mut child = portcullis(&["run", "--config", file]).spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("\"event\":\"listening\"")));
+    let says = |words: &[&str]| {
+        let words = [&["ban"], words, &["--config", file]].concat();
+        let output = portcullis(&words).output().unwrap();
+        ends_well(&output);
+        text(&output.stdout).to_owned()
+    };
+    for words in [&["add", "192.0.2.0/24", "--for", "1h"][..], &["list"]] {
+        assert!(says(words).starts_with("{\"net\":\"192.0.2.0/24\""));
+    }
+    says(&["lift", "192.0.2.0/24"]);
+    let told = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(told.unwrap().success());
+    child.wait().unwrap();
 }
 
 /// The installation wants root and Docker; what its lines name in this repository has to be there.

@@ -126,8 +126,13 @@ impl Question {
 
     /// Puts it to the page of a gateway that listens nowhere and keeps nothing.
     pub(super) fn ask(&self, snapshot: Snapshot) -> Result<Asked, Unasked> {
-        let mut snapshot =
-            Snapshot { admin: None, state_dir: None, listeners: Vec::new(), ..snapshot };
+        let mut snapshot = Snapshot {
+            admin: None,
+            admin_socket: None,
+            state_dir: None,
+            listeners: Vec::new(),
+            ..snapshot
+        };
         if let Some((name, digest)) = &self.stand_in {
             snapshot.consumers.lend(name, *digest);
         }
