@@ -4,7 +4,9 @@ use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
     policy::{BanMode, BanRules, NetList, Quota},
-    snapshot::{Limits, LogFormat, Refusals, Timeouts, UnknownKeys, UpstreamAuth},
+    snapshot::{
+        Limits, LogFormat, MemoryMark, Refusals, Share, Timeouts, UnknownKeys, UpstreamAuth,
+    },
 };
 
 pub(super) const LIMITS: Limits = Limits {
@@ -15,6 +17,9 @@ pub(super) const LIMITS: Limits = Limits {
     head: 16 << 10,
     fields: 64,
     unproven_per_address: Quota { count: SIXTY, period: Duration::from_secs(60), burst: SIXTY },
+    streams_per_address: 128,
+    descriptors: Share(90),
+    memory: MemoryMark::Share(Share(90)),
 };
 
 pub(super) const TIMEOUTS: Timeouts = Timeouts {

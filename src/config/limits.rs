@@ -44,6 +44,21 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Limits {
     {
         limits.unproven_per_address = quota;
     }
+    if let Some(item) = table.take("streams_per_address")
+        && let Some(count) = item.count(reading, (1, MOST))
+    {
+        limits.streams_per_address = count;
+    }
+    if let Some(item) = table.take("descriptors")
+        && let Some(share) = item.read(reading, value::share)
+    {
+        limits.descriptors = share;
+    }
+    if let Some(item) = table.take("memory")
+        && let Some(mark) = item.read(reading, value::memory_mark)
+    {
+        limits.memory = mark;
+    }
     table.finish(&[], reading);
     limits
 }

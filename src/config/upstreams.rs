@@ -74,6 +74,8 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     let dialect = dialect(&mut table, reading);
     let session_idle =
         table.take("session_idle").and_then(|item| item.read(reading, value::duration));
+    let max_requests =
+        table.take("max_requests").and_then(|item| item.count(reading, (1, 1_000_000)));
     table.finish(&["health"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
@@ -99,6 +101,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
             dialect: dialect.as_ref().map(|(dialect, _)| *dialect),
             tls,
             session_idle,
+            max_requests,
         })
     });
     Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }

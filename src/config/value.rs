@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::mask::shown;
 use crate::{
     policy::Quota,
-    snapshot::HostPattern,
+    snapshot::{HostPattern, MemoryMark, Share},
     types::{Name, Template},
 };
 
@@ -90,6 +90,28 @@ pub(super) fn size(text: &str, (least, most): (usize, usize)) -> Result<usize, F
     }
     let bounds = format!("must be from {} to {}", shown_size(least), shown_size(most));
     Err(Fault::new(format!("{} is out of bounds", shown(text))).hint(format!("it {bounds}")))
+}
+
+/// `"90%"`.
+pub(super) fn share(text: &str) -> Result<Share, Fault> {
+    let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let percent = digits.and_then(|digits| digits.parse().ok());
+    let share = percent.filter(|percent| (1..=100).contains(percent)).map(Share);
+    share.ok_or_else(|| {
+        Fault::new(format!("{} is no share", shown(text)))
+            .hint("write a whole number from 1 to 100 and %: \"90%\"")
+    })
+}
+
+/// `"90%"`, or a size.
+pub(super) fn memory_mark(text: &str) -> Result<MemoryMark, Fault> {
+    if text.ends_with('%') {
+        return share(text).map(MemoryMark::Share);
+    }
+    let bytes = size(text, (16 << 20, usize::MAX)).map_err(|fault| {
+        Fault::new(fault.message).hint("write a share or a size from 16 MiB on: \"90%\", \"2GiB\"")
+    })?;
+    Ok(MemoryMark::Size(u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
 /// A size in the largest unit that it is a whole number of.

@@ -1,6 +1,5 @@
-//! A connection before it is HTTP: who may connect, how many, whom a proxy
-//! speaks for, and the TLS handshake. What comes
-//! out is a [`Transport`](crate::wire::Transport); what was said inside it is not known here.
+//! A connection before it is HTTP: who may connect, how many, whom a proxy speaks for, and the TLS
+//! handshake. What comes out is a [`Transport`](crate::wire::Transport); what was said inside it is not known here.
 
 mod caps;
 mod certificates;
@@ -8,7 +7,7 @@ mod handshake;
 mod proxy_header;
 mod room;
 
-pub use caps::{Observed, let_in, let_in_told};
+pub use caps::{Gatekeeper, Knock, Observed, let_in, let_in_told};
 pub use certificates::server_config;
 pub use handshake::{Handshakes, Unfinished};
 pub use proxy_header::{NoProxyHeader, ProxyHeader, take_proxy_header};

@@ -8,13 +8,13 @@ use super::{
     crew::{Crew, Post},
 };
 use crate::{
-    edge::{self, Handshakes, Observed},
+    edge::{self, Gatekeeper, Handshakes, Knock, Observed},
     host::{Socket, accept_all},
     observe::{ConnectionOutcome, HandshakeOutcome},
     policy::{Places, Ticket},
     proxy::{self, Door, DoorKind, State},
-    snapshot::{Listener, ListenerKind},
-    types::{Draining, Name},
+    snapshot::{Listener, ListenerKind, Snapshot},
+    types::{Draining, Limit, Name},
     wire::Transport,
 };
 
@@ -83,16 +83,33 @@ impl Entrance {
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = &self.way;
             // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let (asks, snapshot) = ((peer.ip(), way.wants_header), state.snapshot.load());
-            let let_in = edge::let_in((&way.places, &state.bans), asks, &snapshot);
-            let Some(ticket) = way.counted(let_in, &state) else { return };
+            let knock = Knock {
+                peer: peer.ip(),
+                wants_header: way.wants_header,
+                pressed: state.pressure.at_the_door(socket.as_raw_fd()),
+            };
+            let snapshot = state.snapshot.load();
+            let let_in = edge::let_in(keeper(&state, &snapshot), &way.places, &knock);
+            let Some(mut ticket) = way.counted(let_in, &state) else { return };
+            // For its hello, or its first head.
+            ticket.wait();
             // The socket leaves the runtime that accepted it, for the one that will serve it.
             let Ok(socket) = socket.into_std() else { return };
             let (way, draining) = (Arc::clone(way), draining.clone());
             crew.take(|state, post| way.pass(state, (socket, peer), (ticket, post), draining));
         };
-        accept_all(listener, held, take).await;
+        // No socket can be had, so there is nobody to close: those who have waited longest make way.
+        let starved = || {
+            state.metrics.reached(Limit::Descriptors);
+            let beyond = state.pressure.beyond_the_mark();
+            let _ = (0..beyond).all(|_| self.way.places.shed_oldest());
+        };
+        accept_all(listener, held, (take, starved)).await;
     }
+}
+
+fn keeper<'s>(state: &'s State, snapshot: &'s Snapshot) -> Gatekeeper<'s> {
+    Gatekeeper { snapshot, bans: &state.bans, metrics: &state.metrics }
 }
 
 impl Way {
@@ -126,15 +143,25 @@ impl Way {
                 let accepted = tokio::select! {
                     // Boxed, or every open connection would keep the room that its handshake took.
                     accepted = Box::pin(self.handshakes.accept(tls, (socket, peer.ip()))) => accepted,
+                    () = ticket.lost() => {
+                        let shed = ConnectionOutcome::Shed;
+                        return state.metrics.connection_refused(&self.door.name, shed);
+                    }
                     () = draining.begun() => return,
                 };
                 let outcome = accepted.as_ref().err().copied().unwrap_or(HandshakeOutcome::Ok);
+                match outcome {
+                    HandshakeOutcome::Busy => state.metrics.reached(Limit::Handshakes),
+                    HandshakeOutcome::Timeout => state.metrics.reached(Limit::HandshakeTime),
+                    HandshakeOutcome::Ok | HandshakeOutcome::Failed => {}
+                }
                 state.metrics.handshake(&self.door.name, outcome);
                 let Ok(transport) = accepted else { return };
                 transport
             }
         };
-        proxy::serve(state, Arc::clone(&self.door), peer, transport, draining).await;
+        let door = Arc::clone(&self.door);
+        proxy::serve(state, door, (peer, ticket), transport, draining).await;
     }
 
     /// The peer that a PROXY header tells, once it has been let in as any other; `None` where the
@@ -146,10 +173,13 @@ impl Way {
         ticket: &mut Ticket,
     ) -> Option<SocketAddr> {
         let snapshot = state.snapshot.load_full();
-        let header = edge::take_proxy_header(socket, snapshot.timeouts.handshake).await;
+        let header = tokio::select! {
+            header = edge::take_proxy_header(socket, snapshot.timeouts.handshake) => header,
+            () = ticket.lost() => return self.counted(Err(ConnectionOutcome::Shed), state),
+        };
         let told = header.map_err(|_| ConnectionOutcome::ProxyHeader).and_then(|header| {
             let Some(told) = header.source else { return Ok((peer, None)) };
-            Ok((told, edge::let_in_told((ticket, &state.bans), told.ip(), &snapshot)?))
+            Ok((told, edge::let_in_told(keeper(state, &snapshot), ticket, told.ip())?))
         });
         self.counted(told, state)
     }

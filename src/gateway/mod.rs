@@ -7,6 +7,7 @@ mod crew;
 mod entrance;
 mod kept;
 mod planes;
+mod pressure;
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,7 @@ use crate::{
     edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
-    policy::{BanMode, Bans, Leases, Limiter, LimiterSizes, Places},
+    policy::{BanMode, Bans, Leases, Limiter, LimiterSizes, Places, Pressure},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
     types::{Drain, Draining, Name},
@@ -68,6 +69,7 @@ impl Gateway {
         let seal = kept::seal(snapshot.state_dir.as_deref())?;
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
+        let pressure = pressure::of_descriptors(limits);
         let handshakes = Arc::new(Handshakes::new(limits.handshakes, snapshot.timeouts.handshake));
         let mut entrances = Vec::new();
         for listener in &snapshot.listeners {
@@ -90,7 +92,8 @@ impl Gateway {
             bans: Arc::new(Bans::new(if_counted(&snapshot, BAN_ENTRIES))),
             leases: Leases::default(),
             places,
-            servers: servers(&snapshot),
+            servers: servers(&snapshot, &metrics, &pressure),
+            pressure,
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
             seal: Arc::new(seal),
@@ -204,6 +207,8 @@ async fn front(
             )
         });
     }
+    let memory = state.snapshot.load().limits.memory;
+    tokio::spawn(pressure::watch_memory(state.pressure.clone(), memory));
     let (crew, state) = (Arc::new(muster.gather().await), Arc::new(state));
     let mut accepting = tokio::task::JoinSet::new();
     for entrance in entrances {
@@ -220,10 +225,15 @@ fn wants_bearer(snapshot: &Snapshot, upstream: &Name) -> bool {
     routes.any(|route| !route.is_web() && route.upstream_auth == UpstreamAuth::Bearer)
 }
 
-fn servers(snapshot: &Snapshot) -> HashMap<Name, Arc<Server>> {
+fn servers(
+    snapshot: &Snapshot,
+    metrics: &Metrics,
+    pressure: &Pressure,
+) -> HashMap<Name, Arc<Server>> {
     let upstreams = snapshot.routes.iter().map(|route| &route.upstream);
     let server = |upstream: &Arc<Upstream>| {
-        let server = Server::new(Arc::clone(upstream));
+        let shown = metrics.in_flight(&upstream.name);
+        let server = Server::new(Arc::clone(upstream)).within(shown, pressure.clone());
         server.tools().configure(snapshot.tools_named_for(&upstream.name));
         (upstream.name.clone(), Arc::new(server))
     };

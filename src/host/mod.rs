@@ -3,10 +3,12 @@
 
 mod accepting;
 mod descriptors;
+mod memory;
 mod server;
 mod stop;
 
 pub use accepting::accept_all;
 pub use descriptors::raise_descriptor_limit;
+pub use memory::{memory_limit, resident_memory};
 pub use server::{Service, Socket, Task, run};
 pub use stop::Stop;

@@ -11,7 +11,9 @@ mod trace;
 
 pub use line::LogFormat;
 pub use log::{LogSink, QUEUE_BYTES};
-pub use metrics::{ConnectionGuard, ConnectionOutcome, HandshakeOutcome, Metrics, StreamGuard};
+pub use metrics::{
+    ConnectionGuard, ConnectionOutcome, HandshakeOutcome, InFlight, Metrics, StreamGuard,
+};
 pub use path::LoggablePath;
 pub use record::{Batched, Event, Outcome, Record};
 pub use redact::{MASK, Redacted, Syntax, redact};

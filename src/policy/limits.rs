@@ -1,16 +1,15 @@
 use std::{
     cell::Cell,
-    collections::{HashMap, hash_map::RandomState},
+    collections::hash_map::RandomState,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
 
 use super::table::{Glance, Slots, Table};
-use crate::types::{AddressGroup, Denial, KeyDigest, Name, Nanos};
+use crate::types::{AddressGroup, Denial, KeyDigest, Limit, Name, Nanos};
 
 /// A rate and what may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +64,18 @@ pub enum Charge<'a> {
     /// All keys that begin alike, from addresses that strangers share. Of how they begin only a digest
     /// is known here.
     Prefix(KeyDigest),
+}
+
+impl Charge<'_> {
+    /// Whose rate it is.
+    const fn limit(self) -> Limit {
+        match self {
+            Self::Consumer(_) => Limit::ConsumerRate,
+            Self::Key(..) | Self::Discover(..) | Self::Visitor(..) => Limit::RouteRate,
+            Self::Unproven(_) => Limit::UnprovenPerAddress,
+            Self::Prefix(_) => Limit::WrongKeys,
+        }
+    }
 }
 
 /// How many buckets of each kind there is room for.
@@ -171,9 +182,10 @@ impl Limiter {
             Glance(Slots(&self.prefixes)),
             Readings::new(now),
         );
-        limiter
-            .check_key(&slot)
-            .map_err(|until| Denial::Rate { retry_after: until.wait_time_from(now.0.into()) })
+        limiter.check_key(&slot).map_err(|until| {
+            let retry_after = until.wait_time_from(now.0.into());
+            Denial::Rate { retry_after, limit: Charge::Prefix(prefix).limit() }
+        })
     }
 
     /// Whether the upstream has accepted the key, and its bucket is still held.
@@ -193,8 +205,9 @@ impl Limiter {
         quota: Quota,
         (cells, now): (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        let full = Denial::Rate { retry_after: Duration::from_secs(1) };
-        let slot = table.claim(self.hash(charge), now).ok_or(full)?;
+        let over = |retry_after| Denial::Rate { retry_after, limit: charge.limit() };
+        let slot = table.claim(self.hash(charge), now);
+        let slot = slot.ok_or_else(|| over(Duration::from_secs(1)))?;
         let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(
             quota.governor(),
             Slots(table),
@@ -202,9 +215,9 @@ impl Limiter {
         );
         match limiter.check_key_n(&slot, cells) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => Err(Denial::Rate { retry_after: until.wait_time_from(now.0.into()) }),
+            Ok(Err(until)) => Err(over(until.wait_time_from(now.0.into()))),
             // More than the bucket ever holds: a batch that has to be split.
-            Err(_) => Err(Denial::Rate { retry_after: quota.period }),
+            Err(_) => Err(over(quota.period)),
         }
     }
 
@@ -246,53 +259,6 @@ impl clock::Clock for Readings {
     }
 }
 
-/// Open streams, counted by route and holder. It grows with open connections and shrinks with them.
-#[derive(Clone, Default)]
-pub struct Leases(Arc<Mutex<HashMap<(Name, Holder), u32>>>);
-
-/// One open stream of a holder; returned by drop, on every way out.
-#[derive(Debug)]
-pub struct Lease {
-    held: Leases,
-    by: (Name, Holder),
-}
-
-impl Leases {
-    /// Opens a stream.
-    ///
-    /// # Errors
-    /// `Streams` where the holder has `max` open on the route.
-    pub fn open(&self, route: &Name, holder: Holder, max: u32) -> Result<Lease, Denial> {
-        let by = (route.clone(), holder);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(by.clone()).or_insert(0);
-        if *count >= max {
-            return Err(Denial::Streams);
-        }
-        *count += 1;
-        drop(counts);
-        Ok(Lease { held: self.clone(), by })
-    }
-}
-
-impl std::fmt::Debug for Leases {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Leases(..)")
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut counts = self.held.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.by) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.by);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,9 +290,10 @@ mod tests {
         assert_eq!(take(0, 2), Ok(()));
         assert_eq!(take(0, 1), Ok(()));
         let second = Duration::from_secs(1);
-        assert_eq!(take(0, 1), Err(Denial::Rate { retry_after: second }));
+        let over = |retry_after| Err(Denial::Rate { retry_after, limit: Limit::RouteRate });
+        assert_eq!(take(0, 1), over(second));
         assert_eq!(take(1, 1), Ok(()), "one a second comes back");
-        assert_eq!(take(1, 2), Err(Denial::Rate { retry_after: 2 * second }));
+        assert_eq!(take(1, 2), over(2 * second));
         assert!(take(9, 4).is_err(), "more than the bucket holds never passes");
         assert_eq!(take(9, 3), Ok(()));
     }
@@ -368,19 +335,11 @@ mod tests {
         assert_eq!(limiter.charge_prefix(prefix, quota, (ONE, now)), Ok(()));
         let minute = Duration::from_secs(60);
         for _ in 0..2 {
-            assert_eq!(glance(), Err(Denial::Rate { retry_after: minute }));
+            assert_eq!(
+                glance(),
+                Err(Denial::Rate { retry_after: minute, limit: Limit::WrongKeys })
+            );
         }
         assert_eq!(limiter.glance_at_prefix(prefix, quota, Nanos(60_000_000_007)), Ok(()));
-    }
-
-    #[test]
-    fn a_lease_comes_back_when_it_is_dropped() {
-        let (leases, route) = (Leases::default(), Name::parse("mcp").unwrap());
-        let first = leases.open(&route, key("k"), 1).unwrap();
-        assert_eq!(leases.open(&route, key("k"), 1).unwrap_err(), Denial::Streams);
-        assert!(leases.open(&route, key("other"), 1).is_ok());
-        drop(first);
-        assert!(leases.open(&route, key("k"), 1).is_ok());
-        assert!(leases.0.lock().unwrap().is_empty(), "nothing is kept of keys without streams");
     }
 }

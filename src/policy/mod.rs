@@ -3,9 +3,11 @@
 
 mod bans;
 mod consumers;
+mod leases;
 mod limits;
 mod nets;
 mod places;
+mod pressure;
 mod rules;
 mod table;
 
@@ -14,7 +16,9 @@ pub use bans::{
     write_line,
 };
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
-pub use limits::{Charge, Holder, Lease, Leases, Limiter, LimiterSizes, Quota};
+pub use leases::{Lease, Leases};
+pub use limits::{Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use places::{Places, Ticket};
+pub use pressure::{Descriptors, Pressure};
 pub use rules::{BadGlob, Glob, Names, Rulebook, Rules, names_a_resource};

@@ -22,6 +22,7 @@ use crate::{
     policy::{Holder, Lease, Principal, Rulebook},
     snapshot::{Lead, McpLead, WebLead},
     types::{Credential, Denial, Method, Secret},
+    upstream::Turn,
     wire::{Client, RequestHead, Upgrade},
 };
 
@@ -45,6 +46,9 @@ pub(super) struct Admission {
     pub(super) body: Held<Bytes>,
     /// The slot of the stream that will open, where one will.
     pub(super) lease: Option<Lease>,
+    /// Its turn at the upstream, to the end of the answer.
+    #[expect(dead_code, reason = "held")]
+    pub(super) turn: Turn,
 }
 
 impl Admission {
@@ -73,6 +77,8 @@ pub(super) struct Visit {
     pub(super) max_body: Option<u64>,
     /// The protocol that the client asks to switch to, where the route lets it.
     pub(super) upgrade: Option<Upgrade>,
+    /// Its turn at the upstream, to the end of the answer.
+    pub(super) turn: Turn,
 }
 
 /// The beginning of the page: the head alone, before anyone is asked who they are.
@@ -82,7 +88,7 @@ pub(super) fn enter<'s, 'a>(
     known: &mut Known,
 ) -> Result<(Lead<'s, 'a>, Source<'s>), Denial> {
     let (access, routes) = (&place.snapshot.access, &place.snapshot.routes);
-    gates::room(&place.room)?;
+    gates::room(&place.room, place.state)?;
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
     }
@@ -118,7 +124,8 @@ pub(super) fn visit(
     gates::body_has_a_meaning(head)?;
     gates::body_fits(head, rules)?;
     let upgrade = head.upgrade.filter(|_| rules.websocket);
-    Ok(Visit { permit: Permit(()), max_body: rules.max_body, upgrade })
+    let turn = quota::turn(place.state, route)?;
+    Ok(Visit { permit: Permit(()), max_body: rules.max_body, upgrade, turn })
 }
 
 /// The rest of the page for MCP: who is calling and what they ask.
@@ -186,6 +193,9 @@ pub(super) async fn admit(
         judge::calls(book.as_ref(), &heads, call)?;
     }
     let opens = (head.method, known.call.as_ref());
-    let lease = quota::stream(state, (&route.name, rules.max_streams), holder, opens)?;
-    Ok(Admission { permit: Permit(()), credential, principal, session, book, body, lease })
+    let per_address = snapshot.limits.streams_per_address;
+    let bounds = (rules.max_streams, per_address);
+    let lease = quota::stream(state, (&**route, holder), (entered.source.client, bounds), opens)?;
+    let turn = quota::turn(state, route)?;
+    Ok(Admission { permit: Permit(()), credential, principal, session, book, body, lease, turn })
 }

@@ -6,6 +6,8 @@ use super::{
     state::{Door, State, head_limits},
 };
 use crate::{
+    observe::ConnectionOutcome::Shed,
+    policy::Ticket,
     snapshot::Snapshot,
     types::{Draining, Method},
     wire::{Client, Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
@@ -15,22 +17,22 @@ use crate::{
 pub async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
-    peer: SocketAddr,
+    who: (SocketAddr, Ticket),
     transport: Transport,
     draining: Draining,
 ) {
     if transport.speaks_http2() {
         // Boxed, or a connection of HTTP/1.1 would keep the room that this one takes.
-        return Box::pin(http2::serve(state, door, peer, transport, draining)).await;
+        return Box::pin(http2::serve(state, door, who, transport, draining)).await;
     }
-    http1(state, door, peer, transport, draining).await;
+    http1(state, door, who, transport, draining).await;
 }
 
 /// Request after request.
 async fn http1(
     state: Arc<State>,
     door: Arc<Door>,
-    peer: SocketAddr,
+    (peer, mut ticket): (SocketAddr, Ticket),
     transport: Transport,
     draining: Draining,
 ) {
@@ -42,12 +44,17 @@ async fn http1(
         let (limits, timeouts) = bounds(&state.snapshot.load(), first);
         first = false;
         let begins = connection.used();
+        ticket.wait();
         let next = tokio::select! {
             // A request that has come is answered, drain or not.
             biased;
             next = next_request_head(&mut connection, limits, timeouts) => next,
             () = &mut begun => Ok(NextHead::Closed),
+            () = ticket.lost() => return state.metrics.connection_refused(&door.name, Shed),
         };
+        if !ticket.stir() {
+            return state.metrics.connection_refused(&door.name, Shed);
+        }
         // Loaded now, and not before the wait: a change may have come in between.
         let snapshot = state.snapshot.load_full();
         let mut place = Place {
@@ -57,6 +64,7 @@ async fn http1(
             peer: peer.ip(),
             begins,
             room: Room::Connection,
+            trusted: false,
             draining: draining.clone(),
         };
         let mut client = Client::Http1(&mut connection);
@@ -66,9 +74,16 @@ async fn http1(
             Ok(NextHead::Refused(denial)) => {
                 exchange::refuse_head(&place, &mut client, (denial, Method::Other)).await.next
             }
+            Ok(NextHead::Silent(limit)) => {
+                state.metrics.reached(limit);
+                Next::Close
+            }
             Ok(NextHead::Closed) => Next::Close,
             Err(_) => return,
         };
+        if place.trusted {
+            ticket.trust();
+        }
         match after {
             Next::Keep => {}
             Next::Close => {

@@ -2,20 +2,59 @@
 
 use super::{
     compose::{write_key, write_segment},
+    events::{Events, First},
     leak,
-    place::McpEntered,
+    place::{McpEntered, Said},
+    session,
+    state::State,
 };
 use crate::{
+    mcp::{Replaced, replace_data},
     snapshot::UpstreamAuth,
     types::{Credential, CredentialForm, Path, Segment, Template},
 };
+
+/// The first event of a stream as the client gets it: an endpoint mapped to the public one, any other
+/// as it is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
+pub(super) fn announce(
+    events: &mut Events,
+    state: &State,
+    event: &[u8],
+    Said { entered, admission, .. }: Said<'_>,
+) -> Option<Vec<u8>> {
+    events.first = First::Passed;
+    let credential = &admission.credential;
+    let listening = state.legacy.open(&entered.lead.route.name, credential.digest)?;
+    let keys = (credential, admission.upstream_key());
+    let replaced = replace_data(event, |announced| {
+        public(announced, entered, keys, |query| {
+            let bound_to = (&credential.digest, &**entered.lead.route);
+            let query = session::announced(&state.seal, query.unwrap_or_default(), bound_to)?;
+            Some(listening.with_token(&query))
+        })
+    });
+    match replaced {
+        Replaced::With(event) => {
+            events.listening = Some(listening);
+            Some(event)
+        }
+        // Not an endpoint, and still it must not show a key that the client doesn't have.
+        Replaced::NotEndpoint
+            if admission.injected_key().is_some_and(|key| leak::shows(event, key)) =>
+        {
+            None
+        }
+        Replaced::NotEndpoint => Some(event.to_vec()),
+        Replaced::Unreadable => None,
+    }
+}
 
 /// The public endpoint for the one that the upstream announced: an absolute path, because an origin
 /// of ours could be wrong and one of the upstream's surely is. SDK clients refuse another origin.
 ///
 /// `credential` is what the client presented, `upstream_key` what the upstream knows. `None` where
 /// the announced endpoint or its query can't be read, or shows a key where the client has to find none.
-pub(super) fn public(
+fn public(
     announced: &str,
     entered: &McpEntered<'_, '_>,
     (credential, upstream_key): (&Credential, &str),

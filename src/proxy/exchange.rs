@@ -19,6 +19,7 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
     let mut end = match answer(place, client, head, &mut known).await {
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
+            record::reached(place, denial);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Judged(Judged { element, denial })) => {
@@ -43,6 +44,7 @@ pub(super) async fn refuse_head(
     (denial, method): (Denial, Method),
 ) -> End {
     let known = Known::arrived(place, method, Framing::UntilClose);
+    record::reached(place, denial);
     let end = respond::refuse_unread(place, client, &known, denial).await;
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end
@@ -85,12 +87,15 @@ async fn mcp(
     known.call.iter_mut().for_each(Body::settle);
     let mut admission = admitted?;
     if known.consumer.is_some() {
+        place.trusted = true;
         strikes::right_key(place, known);
     }
     known.upstream = Some(entered.lead.route.upstream.name.clone());
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
     known.key_refused = sent.key_refused;
     if sent.answer.head.status.is_success() {
+        // The upstream has accepted the key, whoever's it is.
+        place.trusted = true;
         strikes::right_key(place, known);
     }
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;

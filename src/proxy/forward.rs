@@ -18,8 +18,8 @@ use crate::{
     mcp,
     policy::Lease,
     snapshot::Route,
-    types::{Denial, Method, Name, Secret},
-    upstream::{InUse, Server, refuses_key},
+    types::{Denial, Limit, Method, Name, Secret},
+    upstream::{InUse, Server, Unreachable, refuses_key},
     wire::{
         Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
         is_answered, next_response_head,
@@ -218,12 +218,12 @@ impl Asked<'_, '_, '_, '_> {
         let asked = async {
             let connect = self.place.snapshot.timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
-            let mut connection = connected.map_err(|_| Denial::UpstreamDown)?;
+            let mut connection = connected.map_err(|why| unreachable(self.place, why))?;
             let stall = self.place.snapshot.timeouts.write_stall;
             let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
             let written = connection.write_until_heard(&mut parts, stall, is_answered).await;
             if matches!(&written, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
-                return Err(Denial::UpstreamSlow);
+                return Err(Denial::UpstreamSlow(Limit::WriteStall));
             }
             // An upstream may answer before it has read all, and hang up: its answer counts. So a
             // failed write is an error only if no answer can be read either.
@@ -241,9 +241,19 @@ impl Asked<'_, '_, '_, '_> {
             answer = asked => answer.map_err(Stopped::Denied),
             // Its going is the upstream's to know at once: the connection is dropped with us.
             () = self.client.gone() => Err(Stopped::Gone),
-            () = draining.cut() => Err(Denial::Overload.into()),
+            () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
         }
     }
+}
+
+/// What a client is told of an upstream that couldn't be connected to.
+pub(super) fn unreachable(place: &Place<'_>, why: Unreachable) -> Denial {
+    match why {
+        Unreachable::NoRoom => return Denial::Overload(Limit::Descriptors),
+        Unreachable::Late => place.state.metrics.reached(Limit::UpstreamConnect),
+        Unreachable::Refused => {}
+    }
+    Denial::UpstreamDown
 }
 
 /// The head of the answer; of a switch too, where one was asked for.
@@ -255,7 +265,7 @@ pub(super) async fn head_of_answer(
     let head = next_response_head(upstream, (method, patience), asked_for).await;
     head.map_err(|why| match why {
         NoAnswer::Gone => Denial::UpstreamDown,
-        NoAnswer::Late => Denial::UpstreamSlow,
+        NoAnswer::Late => Denial::UpstreamSlow(Limit::UpstreamFirstByte),
         NoAnswer::Unasked => Denial::UpstreamBad,
         NoAnswer::Unreadable(fault) => {
             tracing::warn!(upstream = %name, %fault, "bad answer");

@@ -19,17 +19,22 @@ use crate::{
         UpstreamAuth, WebRoute,
     },
     types::{
-        Credential, CredentialForm, Denial, Malformation, Method, Name, WebPath, is_key_segment,
+        Credential, CredentialForm, Denial, Limit, Malformation, Method, Name, WebPath,
+        is_key_segment,
     },
     wire::{Fields, Framing, RequestHead},
 };
 
 /// Each request of a connection that many share may take a connection upstream, so each takes a
-/// place as a connection does: or 600 connections could hold all descriptors of the process.
-pub(super) const fn room(room: &Room) -> Result<(), Denial> {
+/// place as a connection does: or 600 connections could hold all descriptors of the process. And where
+/// memory is short nothing new is begun.
+pub(super) fn room(room: &Room, state: &State) -> Result<(), Denial> {
+    if state.pressure.memory_is_short() {
+        return Err(Denial::Overload(Limit::Memory));
+    }
     match room {
         Room::Connection | Room::Own(_) => Ok(()),
-        Room::Lacking => Err(Denial::Overload),
+        Room::Lacking(limit) => Err(Denial::Overload(*limit)),
     }
 }
 

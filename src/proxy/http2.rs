@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -14,8 +14,9 @@ use super::{
     strikes,
 };
 use crate::{
-    observe::Outcome,
-    types::{Denial, Draining, Method},
+    observe::{ConnectionOutcome, Outcome},
+    policy::Ticket,
+    types::{Denial, Draining, Limit, Method},
     wire::{Client, Http2, NextStream, RequestHead, Transport},
 };
 
@@ -27,25 +28,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
-    peer: SocketAddr,
+    (peer, mut ticket): (SocketAddr, Ticket),
     transport: Transport,
     mut draining: Draining,
 ) {
-    let snapshot = state.snapshot.load_full();
-    let timeouts = snapshot.timeouts;
-    let greeting = Http2::greet(transport, head_limits(&snapshot), timeouts.write_stall);
-    let greeted = tokio::select! {
-        greeted = timeout(timeouts.head, greeting) => greeted,
-        () = draining.begun() => return,
-    };
-    let Ok(Ok(mut client)) = greeted else { return };
-    drop(snapshot);
+    let site = Site { state, door, peer, draining: draining.clone() };
+    let timeouts = site.state.snapshot.load().timeouts;
+    let Some(mut client) = site.greet(&mut ticket, transport).await else { return };
     let mut cut = draining.clone();
     let mut exchanges = JoinSet::new();
     // Who connects has something to say; later it may take its time.
-    let mut patience = timeouts.head;
+    let (mut patience, mut limit) = (timeouts.head, Limit::HeadTime);
     let mut leaving = false;
-    let site = Site { state, door, peer, draining: draining.clone() };
     loop {
         tokio::select! {
             biased;
@@ -55,16 +49,23 @@ pub(super) async fn serve(
                     NextStream::Refused(denial, method, stream) => (Err((denial, method)), stream),
                     NextStream::Closed => break,
                 };
+                if !ticket.stir() {
+                    site.shed();
+                    break;
+                }
                 if !leaving {
-                    patience = timeouts.idle;
+                    (patience, limit) = (timeouts.idle, Limit::Idle);
                 }
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
                 // Whoever is banned shouldn't have a connection.
-                if hear_of(&mut client, ended) == Some(strikes::BANNED) && !leaving {
+                if heed(&mut client, &mut ticket, ended.ok()) && !leaving {
                     (leaving, patience) = (true, FAREWELL);
                     client.close_gracefully();
+                }
+                if exchanges.is_empty() {
+                    ticket.wait();
                 }
             }
             () = draining.begun(), if !leaving => {
@@ -73,6 +74,10 @@ pub(super) async fn serve(
             }
             // The exchanges say their last words first, and these go with the next turn of the loop.
             () = cut.cut(), if exchanges.is_empty() => break,
+            () = ticket.lost() => {
+                site.shed();
+                break;
+            }
             () = sleep(patience), if exchanges.is_empty() => {
                 // An answer that is noted as sent may still wait for the socket.
                 if client.is_busy() {
@@ -81,6 +86,7 @@ pub(super) async fn serve(
                 if leaving {
                     break;
                 }
+                site.state.metrics.reached(limit);
                 (leaving, patience) = (true, FAREWELL);
                 client.close_gracefully();
             }
@@ -91,16 +97,24 @@ pub(super) async fn serve(
     while exchanges.join_next().await.is_some() {}
 }
 
-/// Tells the connection how one of its exchanges ended; for which reason.
-fn hear_of(client: &mut Http2<Transport>, ended: Result<End, JoinError>) -> Option<&'static str> {
+/// An exchange has ended, and `None` where it panicked: what that says of its client. Whether it is
+/// banned.
+fn heed(client: &mut Http2<Transport>, ticket: &mut Ticket, ended: Option<(End, bool)>) -> bool {
     match ended {
-        Ok(end) if end.status.is_none() && end.outcome == Outcome::ClientGone => {
+        Some((end, _)) if end.status.is_none() && end.outcome == Outcome::ClientGone => {
             client.gave_up();
-            None
+            false
         }
-        ended => {
+        Some((end, trusted)) => {
+            if trusted {
+                ticket.trust();
+            }
             client.was_answered();
-            ended.ok()?.reason
+            end.reason == Some(strikes::BANNED)
+        }
+        None => {
+            client.was_answered();
+            false
         }
     }
 }
@@ -115,12 +129,42 @@ struct Site {
 }
 
 impl Site {
-    /// Runs one exchange. What is dropped unsent resets its stream.
+    /// Waits for the client's greeting.
+    async fn greet(&self, ticket: &mut Ticket, transport: Transport) -> Option<Http2<Transport>> {
+        let (snapshot, metrics) = (self.state.snapshot.load_full(), &self.state.metrics);
+        let timeouts = snapshot.timeouts;
+        let bounds = (head_limits(&snapshot), timeouts.write_stall);
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            greeted = timeout(timeouts.head, Http2::greet(transport, bounds, metrics.clone())) => {
+                greeted.map_or_else(
+                    |_| {
+                        metrics.reached(Limit::HeadTime);
+                        None
+                    },
+                    Result::ok,
+                )
+            }
+            () = draining.begun() => None,
+            () = ticket.lost() => {
+                self.shed();
+                None
+            }
+        }
+    }
+
+    /// The connection made way for another.
+    fn shed(&self) {
+        self.state.metrics.connection_refused(&self.door.name, ConnectionOutcome::Shed);
+    }
+
+    /// Runs one exchange, and says whether its client is to be trusted from now on. What is dropped
+    /// unsent resets its stream.
     async fn exchange(
         self,
         next: Result<RequestHead, (Denial, Method)>,
         mut client: Client<'_>,
-    ) -> End {
+    ) -> (End, bool) {
         let Self { state, door, peer, draining } = self;
         let snapshot = state.snapshot.load_full();
         let mut place = Place {
@@ -131,8 +175,11 @@ impl Site {
             begins: 0,
             room: state
                 .places
-                .take(peer.ip(), &snapshot.access.trusted_proxies)
-                .map_or(Room::Lacking, Room::Own),
+                .take((peer.ip(), &snapshot.access.trusted_proxies), |limit| {
+                    state.metrics.reached(limit);
+                })
+                .map_or_else(Room::Lacking, Room::Own),
+            trusted: false,
             draining,
         };
         let end = match next {
@@ -140,6 +187,6 @@ impl Site {
             Err(refused) => exchange::refuse_head(&place, &mut client, refused).await,
         };
         client.linger().await;
-        end
+        (end, place.trusted)
     }
 }

@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::types::Denial;
+use crate::types::{Denial, Limit};
 
 /// What all bodies together may take, in bytes. Without it, 256 connections of one address with
 /// 4 MiB each would be a gigabyte.
@@ -51,7 +51,7 @@ impl Share<'_> {
             return Ok(());
         }
         let grant = Arc::clone(&self.memory.0).try_acquire_many_owned(units);
-        let grant = grant.map_err(|_| Denial::Overload)?;
+        let grant = grant.map_err(|_| Denial::Overload(Limit::Bodies))?;
         match &mut self.granted {
             Some(granted) => granted.merge(grant),
             None => self.granted = Some(grant),
@@ -138,6 +138,6 @@ mod tests {
         share.resize(FREE + UNIT).unwrap();
         drop(share);
         assert_eq!(memory.0.available_permits(), whole);
-        assert_eq!(memory.share().grow(IN_ALL + FREE + 1), Err(Denial::Overload));
+        assert_eq!(memory.share().grow(IN_ALL + FREE + 1), Err(Denial::Overload(Limit::Bodies)));
     }
 }

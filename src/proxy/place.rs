@@ -18,7 +18,7 @@ use crate::{
     observe::{LoggablePath, Outcome},
     policy::{Consumer, Ticket},
     snapshot::{Lead, McpLead, McpRoute, Route, Snapshot, WebLead},
-    types::{Denial, Draining, KeyDigest, Method, Name, RequestId},
+    types::{Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
     wire::{Client, Framing},
 };
 
@@ -31,6 +31,9 @@ pub(super) struct Place<'s> {
     /// Where on the connection the request begins, in bytes.
     pub(super) begins: u64,
     pub(super) room: Room,
+    /// An admitted request has used the connection: of a consumer, or with a key that the upstream
+    /// accepted.
+    pub(super) trusted: bool,
     pub(super) draining: Draining,
 }
 
@@ -40,8 +43,8 @@ pub(super) enum Room {
     Connection,
     /// One beside it, for as long as it lasts.
     Own(#[expect(dead_code, reason = "held")] Ticket),
-    /// None was left.
-    Lacking,
+    /// None was left: by which cap.
+    Lacking(Limit),
 }
 
 /// What became known of a request. `None` means that it ended before that was known.

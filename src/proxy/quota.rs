@@ -8,7 +8,8 @@ use crate::{
     mcp::{self, Body},
     policy::{Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
-    types::{AddressGroup, Credential, Denial, KeyDigest, Method, Name, Nanos, Secret},
+    types::{AddressGroup, Credential, Denial, KeyDigest, Limit, Method, Nanos, Secret},
+    upstream::Turn,
     wire::Framing,
 };
 
@@ -157,7 +158,9 @@ pub(super) fn charge(
         (Ok(_), None) => Ok(()),
     };
     charged.map_err(|denial| match denial {
-        Denial::Rate { retry_after } if discovers => Denial::DiscoverRate { retry_after },
+        Denial::Rate { retry_after, limit } if discovers => {
+            Denial::DiscoverRate { retry_after, limit }
+        }
         other => other,
     })
 }
@@ -166,8 +169,8 @@ pub(super) fn charge(
 /// `subscriptions/listen` that took its place in 2026-07-28.
 pub(super) fn stream(
     state: &State,
-    (route, max_streams): (&Name, u32),
-    holder: Holder,
+    (route, holder): (&Route, Holder),
+    (client, (max_streams, per_address)): (IpAddr, (u32, u32)),
     (method, body): (Method, Option<&Body>),
 ) -> Result<Option<Lease>, Denial> {
     let listens =
@@ -175,7 +178,14 @@ pub(super) fn stream(
     if method != Method::Get && !listens {
         return Ok(None);
     }
-    state.leases.open(route, holder, max_streams).map(Some)
+    let of_key = (&route.name, holder, max_streams);
+    state.leases.open(of_key, (client, per_address)).map(Some)
+}
+
+/// A turn at the upstream: a slow one is not helped by more requests.
+pub(super) fn turn(state: &State, route: &Route) -> Result<Turn, Denial> {
+    let server = state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
+    server.turn().ok_or(Denial::Overload(Limit::MaxRequests))
 }
 
 /// On a site, where there are no keys: the address pays.

@@ -1,9 +1,12 @@
 //! What is noted of an exchange: once, at its end, from what is known and what became of it.
 
+use std::io;
+
 use super::place::{End, Known, Place};
 use crate::{
     mcp::{Body, Message},
     observe::{Batched, Event, Outcome, Record, ToolLabel},
+    types::{Denial, Limit},
 };
 
 /// The exchange has ended.
@@ -19,6 +22,21 @@ pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End, bytes_in: u64) 
     };
     place.state.metrics.record(&record);
     place.state.log.record(&record);
+}
+
+/// A cap has refused it, where one has.
+pub(super) fn reached(place: &Place<'_>, denial: Denial) {
+    if let Some(limit) = denial.limit() {
+        place.state.metrics.reached(limit);
+    }
+}
+
+/// Whether the client has taken what was sent; where it didn't for too long that is counted.
+pub(super) fn was_sent(place: &Place<'_>, sent: &io::Result<()>) -> bool {
+    if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        place.state.metrics.reached(Limit::WriteStall);
+    }
+    sent.is_ok()
 }
 
 /// A stream has opened; its end may be hours away.

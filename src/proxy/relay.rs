@@ -133,13 +133,14 @@ async fn sifted(
     }
     out.end();
     let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
+    let written = record::was_sent(place, &written);
     Ok(End {
         status: Some(status.as_u16()),
-        outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
+        outcome: if written { Outcome::Answered } else { Outcome::ClientGone },
         reason: None,
         first_byte: Some(known.started.elapsed()),
         bytes_out: length,
-        next: if written.is_ok() && keeps { Next::Keep } else { Next::Close },
+        next: if written && keeps { Next::Keep } else { Next::Close },
     })
 }
 
@@ -180,8 +181,8 @@ fn is_encoded(answer: &Answered) -> bool {
     !encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity"))
 }
 
-/// Counts the stream as open. The answer to a POST holds a slot of the key too, once it is known to
-/// be a stream; it isn't refused any more, because the call has been done.
+/// Counts the stream as open. The answer to a POST holds a slot of the key and of the address too, once
+/// it is known to be a stream; it isn't refused any more, because the call has been done.
 fn open_stream(
     place: &Place<'_>,
     known: &Known,
@@ -191,7 +192,8 @@ fn open_stream(
     let route = known.route.as_ref()?;
     if sent.admission.lease.is_none() {
         let holder = sent.admission.holder();
-        sent.lease = place.state.leases.open(&route.name, holder, u32::MAX).ok();
+        let (of_key, of_address) = ((&route.name, holder, u32::MAX), (known.client, u32::MAX));
+        sent.lease = place.state.leases.open(of_key, of_address).ok();
     }
     let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
     let guard = place.state.metrics.stream_opened(&route.name, consumer);

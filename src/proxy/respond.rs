@@ -5,13 +5,14 @@ use http::StatusCode;
 use super::{
     cors, legacy,
     place::{End, Known, Next, Place},
+    record,
     state::DoorKind,
 };
 use crate::{
     mcp::{self, Body, Kind, RpcId},
     observe::Outcome,
     snapshot::{Dialect, OauthPart, Refusals},
-    types::{Denial, Method, Untrusted},
+    types::{Denial, Method, RequestId, Untrusted},
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead},
 };
 
@@ -49,7 +50,7 @@ impl Answer {
         (content_type, body): (&str, String),
         (methods, known): (&str, &Known),
     ) -> Self {
-        let mut fields = refusal_fields(denial, content_type);
+        let mut fields = refusal_fields(denial, known.id, content_type);
         match denial {
             Denial::Method => fields.push(("allow", methods.to_owned())),
             Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
@@ -93,10 +94,14 @@ fn methods(place: &Place<'_>, known: &Known) -> &'static str {
     }
 }
 
-fn refusal_fields(denial: Denial, content_type: &str) -> Vec<(&'static str, String)> {
+fn refusal_fields(
+    denial: Denial,
+    request: RequestId,
+    content_type: &str,
+) -> Vec<(&'static str, String)> {
     let mut fields =
         vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
-    if let Some(seconds) = denial.retry_after_seconds() {
+    if let Some(seconds) = denial.retry_after_seconds(request) {
         fields.push(("retry-after", seconds.to_string()));
     }
     fields
@@ -162,9 +167,9 @@ const fn closes(denial: Denial) -> bool {
         denial,
         Denial::Malformed(_)
             | Denial::TargetTooLong
-            | Denial::HeadTooLarge
+            | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge
-            | Denial::Timeout
+            | Denial::Timeout(_)
             | Denial::Expectation
             // Not that it is out of step: who is banned shouldn't have one.
             | Denial::Banned { .. }
@@ -200,7 +205,7 @@ fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
     if errors.is_empty() {
         return None;
     }
-    let fields = refusal_fields(denial, JSON);
+    let fields = refusal_fields(denial, known.id, JSON);
     if let Some(stream) = &known.legacy
         && errors.iter().all(|error| stream.tell(legacy::event(error)))
     {
@@ -229,9 +234,9 @@ fn refusal_of(known: &Known, denial: Denial, (element, message): (usize, &mcp::M
     }
     let text = match message.named() {
         Some(name) if matches!(denial, Denial::Tool | Denial::Prompt) => {
-            format!("{}: {}", denial.text(), echoed(name)).into()
+            format!("{}: {}", denial.text(known.id), echoed(name)).into()
         }
-        _ => denial.text(),
+        _ => denial.text(known.id),
     };
     with_data(known, denial, &message.id, (denial.face().code, &text))
 }
@@ -261,7 +266,7 @@ fn json(known: &Known, denial: Denial) -> (&'static str, String) {
 
 /// The same for a person at a browser.
 fn text(known: &Known, denial: Denial) -> (&'static str, String) {
-    let (text, reason) = (denial.text(), denial.face().reason);
+    let (text, reason) = (denial.text(known.id), denial.face().reason);
     ("text/plain; charset=utf-8", format!("{text}\n\n{reason}, request {}\n", known.id))
 }
 
@@ -276,7 +281,7 @@ fn shows_text(known: &Known, head: &RequestHead) -> bool {
 }
 
 fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
-    with_data(known, denial, id, (denial.face().code, &denial.text()))
+    with_data(known, denial, id, (denial.face().code, &denial.text(known.id)))
 }
 
 fn with_data(known: &Known, denial: Denial, id: &RpcId, (code, text): (i32, &str)) -> String {
@@ -316,13 +321,14 @@ async fn write(
     }
     out.end();
     let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
+    let written = record::was_sent(place, &written);
     End {
         status: Some(answer.status.as_u16()),
-        outcome: if written.is_ok() { Outcome::Answered } else { Outcome::ClientGone },
+        outcome: if written { Outcome::Answered } else { Outcome::ClientGone },
         reason: None,
         first_byte: Some(known.started.elapsed()),
         bytes_out: u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
-        next: if written.is_ok() { next } else { Next::Close },
+        next: if written { next } else { Next::Close },
     }
 }
 

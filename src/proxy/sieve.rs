@@ -12,7 +12,7 @@ use super::{
 use crate::{
     mcp::{self, Listed, Piece, Sifted, Unreadable, WholeEvents},
     policy::Rulebook,
-    types::{Denial, Name},
+    types::{Denial, Limit, Name},
     wire::{BodyDecoder, Client, Decoded},
 };
 
@@ -170,7 +170,7 @@ pub(super) async fn whole(
             () = place.draining.cut() => return Err(Denial::UpstreamGone.into()),
             filled = answer.upstream.fill_large() => filled,
             () = client.gone() => return Err(Stopped::Gone),
-            () = sleep(patience) => return Err(Denial::UpstreamSlow.into()),
+            () = sleep(patience) => return Err(Denial::UpstreamSlow(Limit::UpstreamFirstByte).into()),
         };
         match filled {
             Ok(0) if decoder.end_of_input().is_ok() => {

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
     observe::{KnownTools, LogSink, Metrics},
-    policy::{Bans, Leases, Limiter, Places},
+    policy::{Bans, Leases, Limiter, Places, Pressure},
     snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
     upstream::Server,
@@ -20,10 +20,12 @@ pub struct State {
     pub limiter: Arc<Limiter>,
     /// Who is banned.
     pub bans: Arc<Bans>,
-    /// Open streams by key.
+    /// Open streams by key and by address.
     pub leases: Leases,
     /// Places for connections, and for what runs beside the first on one.
     pub places: Places,
+    /// What is short.
+    pub pressure: Pressure,
     /// Upstreams with the connections that this worker keeps to them.
     pub servers: HashMap<Name, Arc<Server>>,
     /// Bodies held in memory.
@@ -62,6 +64,7 @@ impl State {
             bans: Arc::clone(&self.bans),
             leases: self.leases.clone(),
             places: self.places.clone(),
+            pressure: self.pressure.clone(),
             servers: self.servers.iter().map(own).collect(),
             memory: self.memory.clone(),
             legacy: self.legacy.clone(),

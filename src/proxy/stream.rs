@@ -10,15 +10,16 @@ use super::{
     endpoint,
     events::{Events, First},
     forward::Answered,
-    leak::{self, Veil},
+    leak::Veil,
     legacy,
     place::{Place, Said},
-    session,
+    record,
     sieve::{NotPassed, Sieve},
     tools::Copied,
 };
 use crate::{
-    mcp::{Replaced, Step, replace_data},
+    mcp::Step,
+    types::Limit,
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
@@ -146,11 +147,15 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Woken::Told(event) => self.put(event.as_bytes()),
                 Woken::Silence if self.events.is_some() => {
                     if self.events.as_ref().is_some_and(Events::may_speak) {
+                        self.place.state.metrics.reached(Limit::KeepAliveComment);
                         self.put(COMMENT);
                     }
                     restart(timer, silence);
                 }
-                Woken::Silence => return Pumped::UpstreamGone,
+                Woken::Silence => {
+                    self.place.state.metrics.reached(Limit::UpstreamFirstByte);
+                    return Pumped::UpstreamGone;
+                }
                 Woken::ClientGone => return Pumped::ClientGone,
                 Woken::UpstreamEnded if decoder.end_of_input().is_ok() => {
                     answer.head.persistent = false;
@@ -169,6 +174,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// The grace is over. Between two events a stream has a clean end; anything else was cut, and
     /// must not look whole.
     async fn cut(&mut self) -> Pumped {
+        self.place.state.metrics.reached(Limit::Shutdown);
         if !self.events.as_ref().is_some_and(Events::may_speak) {
             return Pumped::Torn;
         }
@@ -277,41 +283,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         self.pass(&data, said)
     }
 
-    /// The first event as the client gets it: an endpoint mapped to the public one, any other as it
-    /// is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
-    fn announce(
-        &mut self,
-        event: &[u8],
-        Said { entered, admission, .. }: Said<'_>,
-    ) -> Option<Vec<u8>> {
-        let events = self.events.as_mut()?;
-        events.first = First::Passed;
-        let credential = &admission.credential;
-        let listening =
-            self.place.state.legacy.open(&entered.lead.route.name, credential.digest)?;
-        let keys = (credential, admission.upstream_key());
-        let seal = &self.place.state.seal;
-        let replaced = replace_data(event, |announced| {
-            endpoint::public(announced, entered, keys, |query| {
-                let bound_to = (&credential.digest, &**entered.lead.route);
-                let query = session::announced(seal, query.unwrap_or_default(), bound_to)?;
-                Some(listening.with_token(&query))
-            })
-        });
-        match replaced {
-            Replaced::With(event) => {
-                events.listening = Some(listening);
-                Some(event)
-            }
-            // Not an endpoint, and still it must not show a key that the client doesn't have.
-            Replaced::NotEndpoint
-                if admission.injected_key().is_some_and(|key| leak::shows(event, key)) =>
-            {
-                None
-            }
-            Replaced::NotEndpoint => Some(event.to_vec()),
-            Replaced::Unreadable => None,
-        }
+    fn announce(&mut self, event: &[u8], said: Said<'_>) -> Option<Vec<u8>> {
+        endpoint::announce(self.events.as_mut()?, self.place.state, event, said)
     }
 
     /// Puts a part of the upstream's body into the next write, but for what waits to be judged.
@@ -373,7 +346,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let stall = self.place.snapshot.timeouts.write_stall;
         tokio::select! {
             biased;
-            written = self.client.send(&mut self.out, stall) => written.is_ok(),
+            written = self.client.send(&mut self.out, stall) => record::was_sent(self.place, &written),
             () = self.place.draining.cut() => false,
         }
     }

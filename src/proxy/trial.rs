@@ -48,7 +48,8 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
     let snapshot = state.snapshot.load_full();
     let (_drain, draining) = Drain::new();
     let room = Room::Connection;
-    let place = Place { state, snapshot: &snapshot, door, peer, begins: 0, room, draining };
+    let place =
+        Place { state, snapshot: &snapshot, door, peer, begins: 0, room, trusted: false, draining };
     let timeouts = HeadTimeouts::First { head: PATIENCE };
     let head = next_request_head(&mut connection, head_limits(&snapshot), timeouts).await?;
     let mut client = Client::Http1(&mut connection);
@@ -62,7 +63,7 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
             let known = Known::arrived(&place, Method::Other, crate::wire::Framing::None);
             (known, Err(denial.into()))
         }
-        NextHead::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+        NextHead::Closed | NextHead::Silent(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
     let denial = match said {
         Ok(()) => None,

@@ -89,6 +89,33 @@ pub struct Limits {
     pub fields: usize,
     /// Calls with keys that the upstream hasn't accepted yet, per address group.
     pub unproven_per_address: crate::policy::Quota,
+    /// Open streams of one address group.
+    pub streams_per_address: u32,
+    /// Of the descriptors that the process may have.
+    pub descriptors: Share,
+    /// From where on memory is short.
+    pub memory: MemoryMark,
+}
+
+/// A share of something, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(pub u8);
+
+/// A mark for the memory of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryMark {
+    /// Of what it may have.
+    Share(Share),
+    /// So many bytes.
+    Size(u64),
+}
+
+impl Share {
+    /// That much of a whole.
+    pub fn of(self, whole: u64) -> u64 {
+        let part = u128::from(whole) * u128::from(self.0) / 100;
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
 }
 
 /// `[timeouts]`.

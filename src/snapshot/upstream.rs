@@ -17,6 +17,8 @@ pub struct Upstream {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// How long a session may be unused before it is ended there; `None`: for ever.
     pub session_idle: Option<Duration>,
+    /// How many requests may be under way there at once; `None`: as many as come.
+    pub max_requests: Option<u32>,
 }
 
 /// `http://host:port` taken apart.

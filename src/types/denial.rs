@@ -2,6 +2,8 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
+use super::{Limit, RequestId};
+
 /// Why an exchange was refused: one variant per fact that a client or an operator can act on.
 ///
 /// A denial is a value. `proxy/respond.rs` alone renders it, and the record of the exchange alone
@@ -13,9 +15,9 @@ pub enum Denial {
     /// The request target is longer than `limits.target`.
     TargetTooLong,
     /// The head is larger than `limits.head`, or has more fields than `limits.fields`.
-    HeadTooLarge,
+    HeadTooLarge(Limit),
     /// Head or body came too slowly.
-    Timeout,
+    Timeout(Limit),
     /// An `Expect` other than `100-continue` (RFC 9110 10.1.1).
     Expectation,
     /// A known Host without a route for the path.
@@ -52,17 +54,21 @@ pub enum Denial {
     Rate {
         /// When the next call would pass.
         retry_after: Duration,
+        /// Whose bucket it is.
+        limit: Limit,
     },
     /// The bucket of `server/discover` is empty. Never 429: clients take that for an old server and
     /// fall back to an older era of the protocol for good.
     DiscoverRate {
         /// When the next one would pass.
         retry_after: Duration,
+        /// Whose bucket it is.
+        limit: Limit,
     },
-    /// The key has `max_streams` open.
-    Streams,
-    /// The gateway has no room for the request now.
-    Overload,
+    /// The key has `max_streams` open, or its address `limits.streams_per_address`.
+    Streams(Limit),
+    /// The gateway, or the upstream, has no room for the request now.
+    Overload(Limit),
     /// The body is larger than the route's `max_body`.
     BodyTooLarge,
     /// The body isn't JSON.
@@ -85,8 +91,8 @@ pub enum Denial {
     Discovery,
     /// No connection to the upstream.
     UpstreamDown,
-    /// The upstream's head didn't come in time.
-    UpstreamSlow,
+    /// The upstream's head didn't come in time, or it didn't take the request.
+    UpstreamSlow(Limit),
     /// The upstream's answer can't be passed on: not HTTP, or a redirect.
     UpstreamBad,
     /// The upstream went away in the middle of its answer.
@@ -145,13 +151,15 @@ impl Denial {
             Self::TargetTooLong => {
                 (S::URI_TOO_LONG, 4140, "target_too_long", "The request target is too long.")
             }
-            Self::HeadTooLarge => (
+            Self::HeadTooLarge(_) => (
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 4310,
                 "head_too_large",
                 "The request head is too large.",
             ),
-            Self::Timeout => (S::REQUEST_TIMEOUT, 4080, "timeout", "The request came too slowly."),
+            Self::Timeout(_) => {
+                (S::REQUEST_TIMEOUT, 4080, "timeout", "The request came too slowly.")
+            }
             Self::Expectation => (
                 S::EXPECTATION_FAILED,
                 4170,
@@ -199,13 +207,16 @@ impl Denial {
             Self::DiscoverRate { .. } => {
                 (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit is reached.")
             }
-            Self::Streams => (
-                S::TOO_MANY_REQUESTS,
-                4291,
-                "streams",
-                "This key has too many open streams. Close one.",
-            ),
-            Self::Overload => {
+            Self::Streams(limit) => {
+                let text = match limit {
+                    Limit::StreamsPerAddress => {
+                        "This address has too many open streams. Close one."
+                    }
+                    _ => "This key has too many open streams. Close one.",
+                };
+                (S::TOO_MANY_REQUESTS, 4291, "streams", text)
+            }
+            Self::Overload(_) => {
                 (S::SERVICE_UNAVAILABLE, 5030, "overload", "The gateway is busy. Try again soon.")
             }
             Self::BodyTooLarge => {
@@ -233,7 +244,7 @@ impl Denial {
             Self::UpstreamDown => {
                 (S::BAD_GATEWAY, 5020, "upstream_down", "The server behind can't be reached.")
             }
-            Self::UpstreamSlow => {
+            Self::UpstreamSlow(_) => {
                 (S::GATEWAY_TIMEOUT, 5040, "upstream_slow", "The server behind took too long.")
             }
             Self::UpstreamBad => (
@@ -252,9 +263,25 @@ impl Denial {
         Face { status, code, reason, text }
     }
 
-    /// What the client reads: the face's text, with the wait where there is one.
-    pub fn text(&self) -> Cow<'static, str> {
-        match self.retry_after_seconds() {
+    /// Which cap it is that was reached, where it is one.
+    pub const fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TargetTooLong => Some(Limit::Target),
+            Self::BodyTooLarge => Some(Limit::MaxBody),
+            Self::HeadTooLarge(limit)
+            | Self::Timeout(limit)
+            | Self::Rate { limit, .. }
+            | Self::DiscoverRate { limit, .. }
+            | Self::Streams(limit)
+            | Self::Overload(limit)
+            | Self::UpstreamSlow(limit) => Some(*limit),
+            _ => None,
+        }
+    }
+
+    /// What the client of that request reads: the face's text, with the wait where there is one.
+    pub fn text(&self, request: RequestId) -> Cow<'static, str> {
+        match self.retry_after_seconds(request) {
             Some(seconds) => format!("{} Retry in {seconds} s.", self.face().text).into(),
             None => self.face().text.into(),
         }
@@ -266,11 +293,12 @@ impl Denial {
         matches!(self, Self::Tool | Self::Prompt | Self::Resource | Self::MethodDenied)
     }
 
-    /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1.
-    pub fn retry_after_seconds(&self) -> Option<u64> {
+    /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1. Where many are
+    /// refused at once each has its own, by its request, or all would come back at once.
+    pub fn retry_after_seconds(&self, request: RequestId) -> Option<u64> {
         match self {
-            Self::Streams => Some(10),
-            Self::Overload => Some(1),
+            Self::Streams(_) => Some(request.spread(10, 20)),
+            Self::Overload(_) => Some(request.spread(1, 5)),
             _ => self.retry_after().map(|wait| {
                 let up = u64::from(wait.subsec_nanos() > 0);
                 (wait.as_secs() + up).max(1)
@@ -281,8 +309,8 @@ impl Denial {
     /// The exact time after which the same request could pass, where that is known.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Rate { retry_after }
-            | Self::DiscoverRate { retry_after }
+            Self::Rate { retry_after, .. }
+            | Self::DiscoverRate { retry_after, .. }
             | Self::Banned { retry_after } => Some(*retry_after),
             _ => None,
         }

@@ -5,6 +5,7 @@ mod clock;
 mod credential;
 mod denial;
 mod drain;
+mod limit;
 mod method;
 mod name;
 mod path;
@@ -19,6 +20,7 @@ pub use credential::{Credential, CredentialForm};
 pub(crate) use denial::tests::every_denial;
 pub use denial::{Denial, Face, Malformation};
 pub use drain::{Drain, Draining};
+pub use limit::Limit;
 pub use method::Method;
 pub use name::Name;
 pub use path::{

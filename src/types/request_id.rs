@@ -28,6 +28,11 @@ impl RequestId {
         Self(mix(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed)))
     }
 
+    /// A number from `least` to `most` that is another's for another request, and always this one's.
+    pub const fn spread(self, least: u64, most: u64) -> u64 {
+        least + self.0 % (most - least + 1)
+    }
+
     /// The id in lower-case hex.
     pub fn digits(self) -> [u8; 16] {
         let mut digits = [0; 16];

@@ -119,7 +119,7 @@ impl Server {
         patience: Duration,
     ) -> Result<(Connection<Transport>, ResponseHead), NoReply> {
         let connected = self.connect_anew(patience).await;
-        let mut connection = connected.map_err(|Unreachable| NoReply::Unreachable)?;
+        let mut connection = connected.map_err(|_: Unreachable| NoReply::Unreachable)?;
         let written = connection.write_all(&self.written(question), patience).await;
         if written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             return Err(NoReply::Late);

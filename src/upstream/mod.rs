@@ -10,12 +10,14 @@ mod postiz;
 mod race;
 mod server;
 mod sessions;
+mod turns;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
 pub use listing::NoList;
 pub use postiz::refuses_key;
 pub use server::{Server, Unreachable};
 pub use sessions::InUse;
+pub use turns::Turn;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 use std::{
     io,
     net::SocketAddr,
+    os::fd::AsRawFd,
     sync::{Arc, Once},
     time::Duration,
 };
@@ -9,9 +10,18 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
 
-use super::{dialect::Known, names::Names, pool::Pool, postiz, race::race, sessions::Sessions};
+use super::{
+    dialect::Known,
+    names::Names,
+    pool::Pool,
+    postiz,
+    race::race,
+    sessions::Sessions,
+    turns::{Turn, Turns},
+};
 use crate::{
-    observe::KnownTools,
+    observe::{InFlight, KnownTools},
+    policy::Pressure,
     snapshot::{Dialect, Upstream},
     types::Name,
     wire::{Connection, Socket, Transport},
@@ -31,11 +41,20 @@ pub struct Server {
     /// Where those that nobody uses are ended.
     pub(super) sessions: Option<Arc<Sessions>>,
     warned: Arc<Once>,
+    turns: Arc<Turns>,
+    pressure: Pressure,
 }
 
 /// No connection could be made. Nothing of the request left the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreachable;
+pub enum Unreachable {
+    /// Every address refused.
+    Refused,
+    /// None answered in time.
+    Late,
+    /// One did, and the descriptors of the process are short.
+    NoRoom,
+}
 
 impl Server {
     /// A server with no connections yet. Asks nobody anything.
@@ -43,6 +62,7 @@ impl Server {
         let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
         let dialect = Known::new(upstream.dialect);
         let sessions = upstream.session_idle.map(|idle| Arc::new(Sessions::new(idle)));
+        let turns = Arc::new(Turns::new(upstream.max_requests, None));
         Self {
             upstream,
             names: Arc::new(names),
@@ -51,7 +71,15 @@ impl Server {
             pool: Pool::default(),
             sessions,
             warned: Arc::new(Once::new()),
+            turns,
+            pressure: Pressure::none(),
         }
+    }
+
+    /// The same server with its requests shown, and no connections where descriptors are short.
+    pub fn within(self, shown: InFlight, pressure: Pressure) -> Self {
+        let turns = Arc::new(Turns::new(self.upstream.max_requests, Some(shown)));
+        Self { turns, pressure, ..self }
     }
 
     /// The same server with connections of its own, for a worker's own runtime.
@@ -64,13 +92,20 @@ impl Server {
             pool: Pool::default(),
             sessions: self.sessions.clone(),
             warned: Arc::clone(&self.warned),
+            turns: Arc::clone(&self.turns),
+            pressure: self.pressure.clone(),
         }
+    }
+
+    /// A request's turn there, unless `max_requests` are under way.
+    pub fn turn(&self) -> Option<Turn> {
+        self.turns.take()
     }
 
     /// A connection: a kept one that is still quiet, or a new one.
     ///
     /// # Errors
-    /// `Unreachable` where no address answered within `timeout`.
+    /// Where no address answered within `timeout`.
     pub async fn connection(
         &self,
         timeout: Duration,
@@ -88,11 +123,16 @@ impl Server {
     ) -> Result<Connection<Transport>, Unreachable> {
         // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
         let connected = Box::pin(time::timeout(timeout, self.connect())).await;
-        let transport = connected.ok().flatten().ok_or_else(|| {
+        let connected = connected
+            .map_or(Err(Unreachable::Late), |connected| connected.ok_or(Unreachable::Refused));
+        if connected.is_err() {
             self.names.failed();
             self.dialect.lose();
-            Unreachable
-        })?;
+        }
+        let transport = connected?;
+        if self.pressure.of_upstream(transport.socket().as_raw_fd()) {
+            return Err(Unreachable::NoRoom);
+        }
         Ok(Connection::new(transport))
     }
 

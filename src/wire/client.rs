@@ -16,7 +16,7 @@ use super::{
     transport::Transport,
     within::within,
 };
-use crate::types::Denial;
+use crate::types::{Denial, Limit};
 
 /// A pipelining client may send so much ahead.
 const SENT_AHEAD_BYTES: usize = 16 * 1024;
@@ -100,14 +100,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
                         return decoder.end_of_input().map(|()| Ok(None)).map_err(cut);
                     }
                     Some(_) => {}
-                    None => return Ok(Err(Denial::Timeout)),
+                    None => return Ok(Err(Denial::Timeout(Limit::BodyTime))),
                 }
             },
             Self::Http2(stream) => {
                 let until = pace.until();
                 let part = within(|| sleep_until(until), stream.part()).await;
                 match part.transpose()? {
-                    None => Ok(Err(Denial::Timeout)),
+                    None => Ok(Err(Denial::Timeout(Limit::BodyTime))),
                     Some(None) => Ok(Ok(None)),
                     Some(Some(data)) => {
                         pace.received(data.len());

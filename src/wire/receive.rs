@@ -15,7 +15,7 @@ use super::{
     head::{Framing, HeadLimits, RequestHead},
     pace::{Pace, fill_until},
 };
-use crate::types::Denial;
+use crate::types::{Denial, Limit};
 
 /// How long a head is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +40,10 @@ pub enum HeadTimeouts {
 pub enum NextHead {
     /// A request.
     Request(RequestHead),
-    /// The client ended, or was idle for too long. There is nobody to answer.
+    /// The client ended. There is nobody to answer.
     Closed,
+    /// It said nothing for too long: which time that was.
+    Silent(Limit),
     /// Something that is no request. To be answered, then the connection is done.
     Refused(Denial),
 }
@@ -76,8 +78,13 @@ pub async fn next_request_head<S: AsyncRead + AsyncWrite + Unpin>(
         match fill_until(conn, until).await? {
             Some(0) => return Ok(NextHead::Closed),
             Some(_) => {}
-            None if began => return Ok(NextHead::Refused(Denial::Timeout)),
-            None => return Ok(NextHead::Closed),
+            None if began => return Ok(NextHead::Refused(Denial::Timeout(Limit::HeadTime))),
+            None => {
+                return Ok(NextHead::Silent(match timeouts {
+                    HeadTimeouts::First { .. } => Limit::HeadTime,
+                    HeadTimeouts::Next { .. } => Limit::Idle,
+                }));
+            }
         }
     }
 }

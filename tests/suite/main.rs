@@ -22,11 +22,14 @@ mod denials;
 mod addresses;
 mod admin_socket;
 mod bans;
+mod caps;
 mod credentials;
+mod holding;
 mod limits;
 mod observing;
 mod proxies_before;
 mod proxy_protocol;
+mod shedding;
 
 mod browsers;
 mod dialects;

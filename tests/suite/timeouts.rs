@@ -76,15 +76,19 @@ async fn a_client_that_reads_nothing_is_cut_and_the_upstream_with_it() {
 
 #[tokio::test]
 async fn connections_are_capped_in_all_and_for_one_address() {
-    let upstream = Upstream::start().await;
+    let mut upstream = Upstream::start().await;
     let setup = Setup::new(&upstream);
     let gateway = setup.also("[limits]\nconnections = 3\nconnections_per_address = 2").start();
     let from = |last| gateway.client_of("http", Ipv4Addr::new(127, 0, 0, last));
-    let (_one, _two) = (from(2).await, from(2).await);
-    gateway.metric_becomes("portcullis_connections_open", &["http"], 2.0).await;
-    from(2).await.is_closed().await;
-    let _three = from(3).await;
-    gateway.metric_becomes("portcullis_connections_open", &["http"], 3.0).await;
+    let mut under_way = Vec::new();
+    for address in [2, 2, 3] {
+        let mut client = from(address).await;
+        client.send(&Call::get(&format!("/api/mcp/{}", Key::new().encoded()))).await;
+        under_way.push((client, upstream.next().await));
+        if under_way.len() == 2 {
+            from(2).await.is_closed().await;
+        }
+    }
     from(4).await.is_closed().await;
     for (outcome, count) in [("accepted\"", 3.0), ("connections\"", 2.0), ("", 5.0)] {
         let labels = ["listener=\"http\"", &format!("outcome=\"{outcome}")];

@@ -36,7 +36,7 @@ impl Page<'_> {
             return writeln!(out, "{}{then}", self.paint("passes", GREEN));
         };
         let (reason, code) = (denial.face().reason, denial.face().code);
-        writeln!(out, "{} as `{reason}`: {}", self.paint("refused", RED), denial.text())?;
+        writeln!(out, "{} as `{reason}`: {}", self.paint("refused", RED), denial.face().text)?;
         match status {
             Some(status) => writeln!(out, "The client gets HTTP {status}, JSON-RPC code {code}."),
             None => writeln!(out, "The connection is closed before a byte of it is read."),

@@ -69,8 +69,14 @@ families! {
     connections_open: IntGaugeVec = "connections_open" ["listener"];
     /// Client connections accepted, or refused and by which cap or rule.
     connections: IntCounterVec = "connections_total" ["listener", "outcome"];
+    /// How often each cap of the configuration was reached.
+    limits_reached: IntCounterVec = "limits_reached_total" ["limit"];
+    /// Errors of HTTP/2 that clients were told of, by their code: floods, malformed fields, requests too many.
+    http2_errors: IntCounterVec = "http2_errors_total" ["code"];
     /// TLS handshakes, by how they ended.
     tls_handshakes: IntCounterVec = "tls_handshakes_total" ["listener", "outcome"];
+    /// Requests under way to an upstream now, streams and tunnels included.
+    upstream_in_flight: IntGaugeVec = "upstream_requests_in_flight" ["upstream"];
     /// When a certificate ends, in seconds since 1970.
     certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "name"];
     /// Seconds from a request sent upstream to the head of the answer.

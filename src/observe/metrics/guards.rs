@@ -19,6 +19,26 @@ impl Drop for ConnectionGuard {
     }
 }
 
+/// Requests under way to one upstream.
+#[derive(Clone)]
+pub struct InFlight(IntGauge);
+
+impl InFlight {
+    pub(super) const fn new(under_way: IntGauge) -> Self {
+        Self(under_way)
+    }
+
+    /// One more.
+    pub fn begin(&self) {
+        self.0.inc();
+    }
+
+    /// One less.
+    pub fn end(&self) {
+        self.0.dec();
+    }
+}
+
 /// A stream that is open: counted until dropped, and then its length.
 #[must_use]
 pub struct StreamGuard {

@@ -9,19 +9,20 @@
 mod children;
 mod families;
 mod guards;
+mod http2;
 
 use std::{sync::Arc, time::Duration};
 
 use children::{Call, Children, Exchange};
 use families::Families;
-pub use guards::{ConnectionGuard, StreamGuard};
+pub use guards::{ConnectionGuard, InFlight, StreamGuard};
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 
 use super::{
     log::LogSink,
     record::{Event, Record},
 };
-use crate::types::{Denial, Name};
+use crate::types::{Denial, Limit, Name};
 
 /// The gateway's metrics. Clones count together; two gateways in one process don't meet.
 #[derive(Clone)]
@@ -48,6 +49,10 @@ pub enum ConnectionOutcome {
     Connections,
     /// It is banned, and was told so before.
     Banned,
+    /// `limits.descriptors` or `limits.memory` is reached.
+    Overload,
+    /// Accepted before, and closed now in favour of another: nothing was under way on it.
+    Shed,
 }
 
 /// How a TLS handshake ended. The label `outcome` of `tls_handshakes_total`.
@@ -71,6 +76,8 @@ impl ConnectionOutcome {
             Self::ProxyHeader => "proxy_header",
             Self::Connections => "connections",
             Self::Banned => "banned",
+            Self::Overload => "overload",
+            Self::Shed => "shed",
         }
     }
 }
@@ -100,6 +107,12 @@ impl Metrics {
         for collector in others {
             // A name twice would be a bug that the test of all names finds; it isn't worth a crash.
             let _ = registry.register(collector);
+        }
+        for limit in Limit::ALL {
+            families.limits_reached.with_label_values(&[limit.as_str()]);
+        }
+        for word in http2::WORDS {
+            families.http2_errors.with_label_values(&[word]);
         }
         families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         families.banned.with_label_values::<&str>(&[]).set(0);
@@ -153,7 +166,7 @@ impl Metrics {
         ConnectionGuard::new(open.with_label_values(&[listener.as_str()]))
     }
 
-    /// Counts a connection that was closed unserved.
+    /// Counts a connection that was closed, unserved or with nothing under way.
     pub fn connection_refused(&self, listener: &Name, outcome: ConnectionOutcome) {
         self.connection(listener, outcome);
     }
@@ -180,10 +193,32 @@ impl Metrics {
         self.0.families.banned.with_label_values::<&str>(&[]).set(count);
     }
 
+    /// Counts that a cap was reached.
+    pub fn reached(&self, limit: Limit) {
+        self.0.families.limits_reached.with_label_values(&[limit.as_str()]).inc();
+    }
+
+    /// Counts an error of HTTP/2 that a client was told of (RFC 9113 7), by its code.
+    pub fn http2_error(&self, code: u32) {
+        let word = http2::word(code);
+        self.0.families.http2_errors.with_label_values(&[word]).inc();
+    }
+
+    /// Counts a head over HTTP/2 that was too large to become a request.
+    pub fn http2_list_too_large(&self) {
+        self.0.families.http2_errors.with_label_values(&[http2::LIST_TOO_LARGE]).inc();
+    }
+
     /// Counts a TLS handshake.
     pub fn handshake(&self, listener: &Name, outcome: HandshakeOutcome) {
         let labels = [listener.as_str(), outcome.as_str()];
         self.0.families.tls_handshakes.with_label_values(&labels).inc();
+    }
+
+    /// Shows the requests under way to an upstream, none yet.
+    pub fn in_flight(&self, upstream: &Name) -> InFlight {
+        let family = &self.0.families.upstream_in_flight;
+        InFlight::new(family.with_label_values(&[upstream.as_str()]))
     }
 
     /// Notes how long an upstream took to its head.

@@ -14,6 +14,7 @@ fn driven() -> Metrics {
     metrics.connection_refused(&https, ConnectionOutcome::Address);
     metrics.handshake(&https, HandshakeOutcome::Ok);
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
+    metrics.in_flight(&postiz).begin();
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
     metrics.banned("wrong_keys");

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     config::{Surroundings, compile_text},
     observe::{LogSink, Metrics},
-    policy::{Bans, Leases, Limiter, LimiterSizes, Places},
+    policy::{Bans, Leases, Limiter, LimiterSizes, Places, Pressure, TrustedProxies},
     proxy::{DoorKind, LegacyStreams, Memory, Seal},
     types::{Drain, FingerprintKey, Name},
 };
@@ -43,6 +43,7 @@ fn state(snapshot: Snapshot) -> State {
         bans: Arc::new(Bans::new(1)),
         leases: Leases::default(),
         places: Places::new(1, 1),
+        pressure: Pressure::none(),
         servers: Default::default(),
         memory: Memory::default(),
         legacy: LegacyStreams::default(),
@@ -70,7 +71,9 @@ async fn the_configuration_is_the_one_of_when_the_request_came() {
     let (socket, peer) = listener.accept().await.unwrap();
     let door = Arc::new(Door { name: Name::parse("http").unwrap(), kind: DoorKind::Plain });
     let (_drain, draining) = Drain::new();
-    tokio::spawn(serve(Arc::clone(&state), door, peer, Transport::Plain(socket), draining));
+    let ticket = state.places.take((peer.ip(), &TrustedProxies::new(&[])), |_| {}).unwrap();
+    let transport = Transport::Plain(socket);
+    tokio::spawn(serve(Arc::clone(&state), door, (peer, ticket), transport, draining));
     assert_eq!(ask(&mut client).await, "404");
     state.snapshot.store(Arc::new(snapshot("/api/mcp")));
     assert_eq!(ask(&mut client).await, "401", "the connection waited through the change");

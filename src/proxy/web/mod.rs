@@ -14,6 +14,7 @@ use super::{
     admit,
     forward::Answered,
     place::{End, Known, Next, Place, Stopped, WebEntered},
+    relay::is_event_stream,
 };
 use crate::{
     types::Denial,
@@ -33,13 +34,19 @@ pub(super) async fn answer(
     let server = place.state.servers.get(&upstream.name).ok_or(Denial::UpstreamDown)?;
     let composed = compose::head(head, entered, &visit, &place.snapshot.routes);
     let started = Instant::now();
-    let admit::Visit { permit, max_body, upgrade } = visit;
+    let admit::Visit { permit, max_body, upgrade, turn: _turn } = visit;
     let asked = upload::Asked { place, server, head, max_body, upgrade };
     let (upstream, answered) = asked.send(&permit, client, &composed, known).await?;
     let at = Instant::now();
     place.state.metrics.upstream_answered(&server.upstream.name, at - started);
     let mut answer = Answered { server: Arc::clone(server), upstream, head: answered, at };
-    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let switches = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let opens = switches || is_event_stream(&answer);
+    // Known only now; nothing of the answer has gone to the client yet.
+    let per_address = place.snapshot.limits.streams_per_address;
+    let open = || place.state.leases.open_keyless(entered.source.client, per_address);
+    let _lease = opens.then(open).transpose()?;
+    if switches {
         return Ok(tunnel::run(place, client, (head, entered), &mut answer, known).await);
     }
     let mut end = relay::relay(place, client, (head, entered), &mut answer, known).await;

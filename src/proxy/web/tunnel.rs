@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     observe::Outcome,
+    types::Limit,
     wire::{Client, RequestHead, tunnel},
 };
 
@@ -30,7 +31,8 @@ pub(super) async fn run(
     let told = client.send(&mut out, stall).await;
     // Neither end is any more what a pool or a next request could use.
     answer.head.persistent = false;
-    let (Client::Http1(connection), Ok(())) = (client, told) else { return End::gone() };
+    let told = record::was_sent(place, &told);
+    let (Client::Http1(connection), true) = (client, told) else { return End::gone() };
     record::stream_opened(place, known, status, connection.used() - place.begins);
     let _open = place.state.metrics.stream_opened(&entered.lead.route.name, None);
     // Either side may be silent for hours, or gone without a word.
@@ -40,10 +42,12 @@ pub(super) async fn run(
     let ended = tokio::select! {
         ended = tunnel(connection, &mut answer.upstream, stall, &mut bytes_out) => ended,
         () = place.draining.cut() => {
+            place.state.metrics.reached(Limit::Shutdown);
             return end(status, known, answer, (Outcome::Cut, bytes_out));
         }
     };
-    let outcome = if ended.is_ok() { Outcome::Answered } else { Outcome::ClientGone };
+    let outcome =
+        if record::was_sent(place, &ended) { Outcome::Answered } else { Outcome::ClientGone };
     end(status, known, answer, (outcome, bytes_out))
 }
 

@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 use super::super::{
     admit::Permit,
-    forward::head_of_answer,
+    forward::{head_of_answer, unreachable},
     place::{Known, Place, Stopped},
 };
 use crate::{
-    types::Denial,
+    types::{Denial, Limit},
     upstream::Server,
     wire::{
         BodyDecoder, Client, Connection, Framing, LAST_CHUNK, Pace, RequestHead, ResponseHead,
@@ -69,7 +69,7 @@ impl Asked<'_, '_> {
         tokio::select! {
             biased;
             answered = answered => answered,
-            () = draining.cut() => Err(Denial::Overload.into()),
+            () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
         }
     }
 
@@ -83,7 +83,7 @@ impl Asked<'_, '_> {
         let begun = async {
             let connect = self.place.snapshot.timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
-            let mut upstream = connected.map_err(|_| Denial::UpstreamDown)?;
+            let mut upstream = connected.map_err(|why| unreachable(self.place, why))?;
             self.write(&mut upstream, &mut [IoSlice::new(composed)]).await?;
             Ok(upstream)
         };
@@ -172,7 +172,7 @@ impl Asked<'_, '_> {
         match upstream.write_until_heard(parts, stall, is_answered).await {
             Ok(Written::Whole) => Ok(Uploaded::Whole),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Err(Denial::UpstreamSlow.into())
+                Err(Denial::UpstreamSlow(Limit::WriteStall).into())
             }
             // An upstream may hang up once it has answered: the answer counts.
             Ok(Written::InPart) | Err(_) => Ok(Uploaded::Heard),

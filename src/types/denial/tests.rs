@@ -5,27 +5,40 @@ use super::*;
 /// The variants of an enum as a list, and a match over them without a wildcard: a new one doesn't
 /// compile before it is in the list.
 macro_rules! every {
-    ($of:ident, $wait:ident: $($variant:ident $({ $field:ident })?)+, $($known:pat)?) => {{
+    ($of:ident: $($variant:ident)+, $($known:pat)?) => {{
         const _: fn($of) = |one| match one {
-            $($of::$variant $({ $field: _ })? => {})+
+            $($of::$variant => {})+
             $($known => {})?
         };
-        vec![$($of::$variant $({ $field: $wait })?),+]
+        vec![$($of::$variant),+]
     }};
 }
 
-/// One of each.
+/// One of each, and of those with a cap one for each cap.
 pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
-    let malformations = every!(Malformation, wait:
+    let malformations = every!(Malformation:
         RequestLine Version LineEnd Field FieldName Framing TransferCoding Chunk Host Target Path
         Connection,);
-    let mut all = every!(Denial, wait:
-        TargetTooLong HeadTooLarge Timeout Expectation NoRoute Host Method MediaType Address
-        Banned { retry_after } Origin
-        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session Rate { retry_after }
-        DiscoverRate { retry_after } Streams Overload BodyTooLarge NotJson NotRpc HeadMismatch Tool
-        Prompt Resource MethodDenied MethodGone Discovery
-        UpstreamDown UpstreamSlow UpstreamBad UpstreamGone, Denial::Malformed(_));
+    let mut all = every!(Denial:
+        TargetTooLong Expectation NoRoute Host Method MediaType Address Origin
+        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session BodyTooLarge NotJson
+        NotRpc HeadMismatch Tool Prompt Resource MethodDenied MethodGone Discovery UpstreamDown
+        UpstreamBad UpstreamGone,
+        Denial::Malformed(_) | Denial::HeadTooLarge(_) | Denial::Timeout(_) | Denial::Rate { .. }
+            | Denial::DiscoverRate { .. } | Denial::Streams(_) | Denial::Overload(_)
+            | Denial::UpstreamSlow(_) | Denial::Banned { .. });
+    all.push(Denial::Banned { retry_after: wait });
+    for limit in Limit::ALL.iter().copied() {
+        all.extend([
+            Denial::HeadTooLarge(limit),
+            Denial::Timeout(limit),
+            Denial::Rate { retry_after: wait, limit },
+            Denial::DiscoverRate { retry_after: wait, limit },
+            Denial::Streams(limit),
+            Denial::Overload(limit),
+            Denial::UpstreamSlow(limit),
+        ]);
+    }
     all.extend(malformations.into_iter().map(Denial::Malformed));
     all
 }
@@ -40,7 +53,7 @@ proptest! {
     fn no_text_of_a_refusal_needs_an_escape(wait in waits()) {
         // `mcp::error_response` writes them into JSON as they are, and a field can't hold a line end.
         for denial in every_denial(wait) {
-            for text in [&*denial.text(), denial.face().text, denial.face().reason] {
+            for text in [&*denial.text(RequestId::next()), denial.face().text, denial.face().reason] {
                 prop_assert_eq!(serde_json::to_string(text).unwrap(), format!("\"{text}\""));
                 prop_assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}", text);
             }
@@ -50,9 +63,10 @@ proptest! {
     #[test]
     fn a_wait_is_told_in_whole_seconds_that_are_enough(wait in waits()) {
         for denial in every_denial(wait) {
-            let Some(seconds) = denial.retry_after_seconds() else { continue };
+            let request = RequestId::next();
+            let Some(seconds) = denial.retry_after_seconds(request) else { continue };
             let told = format!(" Retry in {seconds} s.");
-            prop_assert!(seconds >= 1 && denial.text().ends_with(&told));
+            prop_assert!(seconds >= 1 && denial.text(request).ends_with(&told));
             if denial.retry_after().is_some() {
                 prop_assert!(Duration::from_secs(seconds) >= wait);
                 prop_assert!(Duration::from_secs(seconds - 1) <= wait);

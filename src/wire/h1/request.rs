@@ -9,7 +9,7 @@ use super::{
     scan::{HeadEnd, HeadScan, ScanFault},
 };
 use crate::{
-    types::{Denial, Malformation, Method},
+    types::{Denial, Limit, Malformation, Method},
     wire::{Fields, Framing, HeadLimits, Host, RequestHead, Version, names::is_token_byte},
 };
 
@@ -174,7 +174,8 @@ impl From<ScanFault> for Denial {
         match fault {
             ScanFault::LineEnd => Self::Malformed(Malformation::LineEnd),
             ScanFault::FirstLineTooLong => Self::TargetTooLong,
-            ScanFault::TooLarge => Self::HeadTooLarge,
+            ScanFault::TooLarge => Self::HeadTooLarge(Limit::Head),
+            ScanFault::TooManyFields => Self::HeadTooLarge(Limit::Fields),
         }
     }
 }

@@ -131,7 +131,9 @@ impl From<ScanFault> for ResponseFault {
     fn from(fault: ScanFault) -> Self {
         match fault {
             ScanFault::LineEnd => Self::Malformed(Malformation::LineEnd),
-            ScanFault::FirstLineTooLong | ScanFault::TooLarge => Self::TooLarge,
+            ScanFault::FirstLineTooLong | ScanFault::TooLarge | ScanFault::TooManyFields => {
+                Self::TooLarge
+            }
         }
     }
 }

@@ -31,8 +31,10 @@ pub(super) enum ScanFault {
     LineEnd,
     /// The first line is longer than its bound.
     FirstLineTooLong,
-    /// The head is longer than its bound, or has more field lines than allowed.
+    /// The head is longer than its bound.
     TooLarge,
+    /// It has more field lines than allowed.
+    TooManyFields,
 }
 
 /// A head that is there as a whole. Places count from its first byte.
@@ -80,7 +82,7 @@ impl HeadScan {
                 return Ok(Some(HeadEnd { end, fields }));
             }
             if fields >= limits.fields {
-                return Err(ScanFault::TooLarge);
+                return Err(ScanFault::TooManyFields);
             }
         }
     }

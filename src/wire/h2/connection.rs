@@ -11,6 +11,7 @@ use super::{
     watched::{Seen, Watched},
 };
 use crate::{
+    observe::Metrics,
     types::{Denial, Method},
     wire::{HeadLimits, RequestHead},
 };
@@ -59,12 +60,16 @@ pub enum NextStream {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     /// Greets the client. `limits` hold for each head; a peer that takes no byte for `stall` is
-    /// given up.
+    /// given up. What the library refuses by itself is counted in `metrics`.
     ///
     /// # Errors
     /// Where the client doesn't begin as RFC 9113 3.4 has it.
-    pub async fn greet(stream: S, limits: HeadLimits, stall: Duration) -> io::Result<Self> {
-        let (watched, seen) = Watched::new(stream, stall);
+    pub async fn greet(
+        stream: S,
+        (limits, stall): (HeadLimits, Duration),
+        metrics: Metrics,
+    ) -> io::Result<Self> {
+        let (watched, seen) = Watched::new(stream, stall, metrics);
         // Twice as much: up to there the answer is ours and says why, beyond it the library's own.
         let list = u32::try_from(limits.head).unwrap_or(u32::MAX).saturating_mul(2);
         let greeted = server::Builder::new()

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri, request::Parts};
 
 use crate::{
-    types::{Denial, Malformation, Method},
+    types::{Denial, Limit, Malformation, Method},
     wire::{
         Fields, Framing, Host, RequestHead, Version,
         head::HeadLimits,
@@ -48,8 +48,11 @@ fn within_limits(parts: &Parts, limits: HeadLimits) -> Result<(), Denial> {
         return Err(Denial::TargetTooLong);
     }
     // One more for Host.
-    if parts.headers.len() + 1 > limits.fields || size(parts) > limits.head {
-        return Err(Denial::HeadTooLarge);
+    if parts.headers.len() + 1 > limits.fields {
+        return Err(Denial::HeadTooLarge(Limit::Fields));
+    }
+    if size(parts) > limits.head {
+        return Err(Denial::HeadTooLarge(Limit::Head));
     }
     Ok(())
 }
@@ -207,9 +210,13 @@ mod tests {
         assert_eq!(fault(uri, &[("expect", "x")]), Some(Denial::Expectation));
         assert_eq!(fault("https://a.test/{", &[]), None, "judged with the path");
         let crumbs = vec![("cookie", "a"); 8];
-        assert_eq!(fault(uri, &crumbs), Some(Denial::HeadTooLarge), "each crumb is a field");
+        assert_eq!(
+            fault(uri, &crumbs),
+            Some(Denial::HeadTooLarge(Limit::Fields)),
+            "each crumb is a field"
+        );
         assert_eq!(fault(&format!("{uri}{}", "a".repeat(64)), &[]), Some(Denial::TargetTooLong));
         let long = "a".repeat(2048);
-        assert_eq!(fault(uri, &[("x", &long)]), Some(Denial::HeadTooLarge));
+        assert_eq!(fault(uri, &[("x", &long)]), Some(Denial::HeadTooLarge(Limit::Head)));
     }
 }

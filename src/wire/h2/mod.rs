@@ -10,6 +10,7 @@ mod connection;
 mod frames;
 mod head;
 mod stream;
+mod told;
 mod watched;
 
 pub use connection::{Http2, NextStream};

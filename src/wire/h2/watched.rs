@@ -14,7 +14,11 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::frames::FrameWatch;
+use super::{
+    frames::FrameWatch,
+    told::{Said, Told},
+};
+use crate::{observe::Metrics, types::Limit};
 
 /// A transport below the HTTP/2 library: it looks at each frame's head before the library does, and
 /// gives a peer up that takes nothing.
@@ -22,6 +26,8 @@ pub(super) struct Watched<S> {
     stream: S,
     frames: FrameWatch,
     seen: Seen,
+    told: Told,
+    metrics: Metrics,
     stall: Duration,
     /// Runs while bytes wait that the peer doesn't take.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -44,10 +50,25 @@ impl Seen {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, stall: Duration) -> (Self, Seen) {
+    pub(super) fn new(stream: S, stall: Duration, metrics: Metrics) -> (Self, Seen) {
         let seen = Seen::default();
         let frames = FrameWatch::new();
-        (Self { stream, frames, seen: seen.clone(), stall, waiting: None }, seen)
+        let told = Told::default();
+        (Self { stream, frames, seen: seen.clone(), told, metrics, stall, waiting: None }, seen)
+    }
+
+    /// So many bytes of these parts went to the client.
+    fn sent(&mut self, parts: &[io::IoSlice<'_>], count: usize) {
+        self.frames.sent(count);
+        let mut left = count;
+        for part in parts {
+            let part = part.get(..left.min(part.len())).unwrap_or_default();
+            left -= part.len();
+            self.told.follow(part, |said| match said {
+                Said::Error(code) => self.metrics.http2_error(code),
+                Said::Bare => self.metrics.http2_list_too_large(),
+            });
+        }
     }
 
     /// Ends the connection where a write has waited for too long.
@@ -62,7 +83,10 @@ impl<S> Watched<S> {
         }
         let stall = self.stall;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(stall)));
-        waiting.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        waiting.as_mut().poll(cx).map(|()| {
+            self.metrics.reached(Limit::WriteStall);
+            Err(io::ErrorKind::TimedOut.into())
+        })
     }
 }
 
@@ -97,7 +121,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = written {
-            self.frames.sent(count);
+            self.sent(&[io::IoSlice::new(bytes)], count);
         }
         self.unless_stalled(cx, written)
     }
@@ -109,7 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         if let Poll::Ready(Ok(count)) = written {
-            self.frames.sent(count);
+            self.sent(parts, count);
         }
         self.unless_stalled(cx, written)
     }

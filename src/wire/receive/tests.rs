@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::types::Malformation;
+use crate::types::{Limit, Malformation};
 
 const LIMITS: HeadLimits = HeadLimits { target: 8 * 1024, head: 16 * 1024, fields: 64 };
 const TIMEOUTS: HeadTimeouts =
@@ -53,8 +53,8 @@ async fn silence_is_an_end_and_half_a_head_is_a_timeout() {
         let start = Instant::now();
         let came = next(&mut conn).await;
         assert_eq!(start.elapsed().as_secs(), seconds, "{}", raw.escape_ascii());
-        assert_eq!(matches!(came, NextHead::Refused(Denial::Timeout)), refused);
-        assert_eq!(matches!(came, NextHead::Closed), !refused);
+        assert_eq!(matches!(came, NextHead::Refused(Denial::Timeout(_))), refused);
+        assert_eq!(matches!(came, NextHead::Silent(Limit::Idle)), !refused);
     }
 }
 
@@ -67,7 +67,7 @@ async fn a_head_that_trickles_has_one_deadline() {
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
     });
-    assert!(matches!(next(&mut conn).await, NextHead::Refused(Denial::Timeout)));
+    assert!(matches!(next(&mut conn).await, NextHead::Refused(Denial::Timeout(_))));
     assert_eq!(start.elapsed().as_secs(), 10);
     drop(conn);
     client.await.unwrap();
@@ -88,7 +88,7 @@ async fn a_later_head_has_all_its_time_and_the_first_one_that_of_the_connection(
             peer.write_all(b"GET / HT").await.unwrap();
         };
         let (came, ()) = tokio::join!(next_request_head(&mut conn, LIMITS, timeouts), client);
-        assert!(matches!(came.unwrap(), NextHead::Refused(Denial::Timeout)));
+        assert!(matches!(came.unwrap(), NextHead::Refused(Denial::Timeout(_))));
         assert_eq!(start.elapsed().as_secs(), until.as_secs(), "{timeouts:?}");
     }
 }
@@ -158,11 +158,11 @@ async fn a_body_too_large_is_refused_before_it_is_read() {
 async fn no_room_no_chunk_and_no_end_are_told_apart() {
     let (mut conn, mut peer) = pair();
     peer.write_all(b"abc").await.unwrap();
-    let full = |_| Err(Denial::Overload);
+    let full = |_| Err(Denial::Overload(Limit::Bodies));
     let refused = read_body(&mut Client::Http1(&mut conn), Framing::Length(3), MAX, BODY, full)
         .await
         .unwrap();
-    assert_eq!(refused, Err(Denial::Overload));
+    assert_eq!(refused, Err(Denial::Overload(Limit::Bodies)));
 
     let (mut conn, mut peer) = pair();
     peer.write_all(b"x\r\n").await.unwrap();
@@ -180,7 +180,10 @@ async fn no_room_no_chunk_and_no_end_are_told_apart() {
 async fn a_body_that_never_comes_is_a_timeout() {
     let (mut conn, _peer) = pair();
     let start = Instant::now();
-    assert_eq!(read(&mut conn, Framing::Length(5)).await.unwrap(), Err(Denial::Timeout));
+    assert_eq!(
+        read(&mut conn, Framing::Length(5)).await.unwrap(),
+        Err(Denial::Timeout(Limit::BodyTime))
+    );
     assert_eq!(start.elapsed(), BODY, "row 107");
 }
 

@@ -89,6 +89,13 @@ const CHALLENGE: (&str, &str) = ("www-authenticate", "Bearer realm=\"portcullis\
 /// Reasons that say exactly when the same request could pass.
 const WAITS: [&str; 2] = ["rate", "banned"];
 
+/// The wait that is each request's own, told by its id.
+fn spread(request_id: &str, reason: &str) -> String {
+    let (least, most) = if reason == "streams" { (10, 20) } else { (1, 5) };
+    let id = u64::from_str_radix(request_id, 16).unwrap();
+    (least + id % (most - least + 1)).to_string()
+}
+
 const fn after(seconds: &'static str) -> (&'static str, &'static str) {
     ("retry-after", seconds)
 }
@@ -110,8 +117,8 @@ every_denial! {
     }
     denied {
         D::TargetTooLong       => target_too_long       414 4140   "target_too_long"      id null Closes [];
-        D::HeadTooLarge        => head_too_large        431 4310   "head_too_large"       id null Closes [];
-        D::Timeout             => timeout               408 4080   "timeout"              id null Closes [];
+        D::HeadTooLarge(_)     => head_too_large        431 4310   "head_too_large"       id null Closes [];
+        D::Timeout(_)          => timeout               408 4080   "timeout"              id null Closes [];
         D::Expectation         => expectation           417 4170   "expectation"          id null Closes [];
         D::NoRoute             => no_route              404 4040   "no_route"             id 7    Keeps  [];
         D::Host                => host                  421 4210   "host"                 id 7    Keeps  [];
@@ -128,8 +135,8 @@ every_denial! {
         D::Session             => session               404 4042   "session"              id 7    Keeps  [];
         D::Rate { .. }         => rate                  200 4290   "rate"                 id 7    Keeps  [after("86400")];
         D::DiscoverRate { .. } => discover_rate         503 5031   "rate"                 id 7    Keeps  [after("8640")];
-        D::Streams             => streams               429 4291   "streams"              id 7    Keeps  [after("10")];
-        D::Overload            => overload              503 5030   "overload"             id null Closes [after("1")];
+        D::Streams(_)          => streams               429 4291   "streams"              id 7    Keeps  [after("spread")];
+        D::Overload(_)         => overload              503 5030   "overload"             id null Closes [after("spread")];
         D::BodyTooLarge        => body_too_large        413 4130   "body_too_large"       id null Closes [];
         D::NotJson             => not_json              400 -32700 "not_json"             id null Keeps  [];
         D::NotRpc              => not_rpc               400 -32600 "not_rpc"              id null Keeps  [];
@@ -141,7 +148,7 @@ every_denial! {
         D::MethodGone          => method_gone           404 -32601 "method_denied"        id 7    Keeps  [];
         D::Discovery           => discovery             404 4041   "discovery"            id 7    Keeps  [];
         D::UpstreamDown        => upstream_down         502 5020   "upstream_down"        id 7    Keeps  [];
-        D::UpstreamSlow        => upstream_slow         504 5040   "upstream_slow"        id 7    Keeps  [];
+        D::UpstreamSlow(_)     => upstream_slow         504 5040   "upstream_slow"        id 7    Keeps  [];
         D::UpstreamBad         => upstream_bad          502 5021   "upstream_bad"         id 7    Keeps  [];
     }
     otherwise {
@@ -208,6 +215,7 @@ async fn holds(refused: Refused, row: Row) {
         let expected = row.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
         match (answer.field(name), expected) {
             (Some(seconds), Some(most)) if WAITS.contains(&told) => waits(&answer, seconds, most),
+            (Some(seconds), Some("spread")) => assert_eq!(seconds, spread(&request_id, told)),
             (found, expected) => assert_eq!(found, expected, "{name}: {answer:?}"),
         }
     }

@@ -67,11 +67,36 @@ async fn a_stream_too_many_is_refused_alone() {
     }
     http2.send(listen(65, &Key::new())).await;
     assert_eq!(http2.next(65).await, Heard::Reset(REFUSED_STREAM));
+    let refused = ["code=\"refused_stream\""];
+    gateway.metric_becomes("portcullis_http2_errors_total", &refused, 1.0).await;
     requests.pop().unwrap().respond(200, &[], "{}").await;
     assert_eq!(http2.answer(63).await.status, 200);
     http2.send(call(67, &Key::new())).await;
     upstream.answer("{}").await;
     assert_eq!(http2.answer(67).await.status, 200);
+}
+
+/// None of it becomes a request, so no record has it.
+#[tokio::test]
+async fn what_is_refused_below_requests_is_counted_by_its_code() {
+    let (_upstream, gateway, key) = boot("").await;
+    let count = async |code: &str, count: f64| {
+        gateway.metric_becomes("portcullis_http2_errors_total", &[code], count).await;
+    };
+    let mut malformed = gateway.http2().await;
+    let upper = frames::block(&rows::with_key(&rows::get(&[("X-Upper", "1")]), key.text()));
+    malformed.send(head(1, true, &upper)).await;
+    assert_eq!(malformed.farewell().await, PROTOCOL_ERROR);
+    count("protocol_error", 1.0).await;
+    let mut large = gateway.http2().await;
+    large.send(head(1, true, &bomb(&key, "x", &b"a".repeat(3500), 10))).await;
+    let Heard::Head { fields, .. } = large.next(1).await else { panic!("no answer") };
+    assert_eq!(fields[0].1, "431");
+    count("list_too_large", 1.0).await;
+    let mut flood = gateway.http2().await;
+    flood.send(frame(6, 0, 0, &[0; 8]).repeat(100)).await;
+    flood.is_closed().await;
+    count("enhance_your_calm", 1.0).await;
 }
 
 /// A client that makes no room holds what waits for it for as long as a client of HTTP/1.1 that

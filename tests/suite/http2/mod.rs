@@ -41,7 +41,7 @@ fn request(stream: u32, fields: &[Field], body: Option<&str>, key: &Key) -> Vec<
 }
 
 /// The frames of a call.
-fn call(stream: u32, key: &Key) -> Vec<u8> {
+pub(crate) fn call(stream: u32, key: &Key) -> Vec<u8> {
     request(stream, &rows::post(&[]), Some(rows::PING), key)
 }
 

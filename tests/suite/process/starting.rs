@@ -60,7 +60,7 @@ fn in_a_net_of_its_own(command: Command) -> Command {
     wrapped(if root { &["unshare", "--net"] } else { &["unshare", "--user", "--net"] }, command)
 }
 
-fn wrapped(wrapper: &[&str], inner: Command) -> Command {
+pub(super) fn wrapped(wrapper: &[&str], inner: Command) -> Command {
     let mut outer = Command::new(wrapper[0]);
     outer.args(&wrapper[1..]).arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {

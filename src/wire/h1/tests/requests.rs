@@ -2,7 +2,7 @@
 
 use super::{LIMITS, accept, read};
 use crate::{
-    types::{Denial, Malformation as M, Method},
+    types::{Denial, Limit, Malformation as M, Method},
     wire::{Framing, HeadScan, Version, read_request_head},
 };
 
@@ -140,11 +140,11 @@ fn what_is_too_large_is_refused_before_it_is_all_there() {
     let fields = |count| "a: b\r\n".repeat(count);
     let start = "GET / HTTP/1.1\r\nHost: a\r\n";
     for (row, raw, denial) in [
-        ("88", format!("{start}{}\r\n", fields(200)), Denial::HeadTooLarge),
-        ("88 one more", format!("{start}{}", fields(64)), Denial::HeadTooLarge),
-        ("89", format!("{start}{}\r\n", fields(1100)), Denial::HeadTooLarge),
-        ("92", format!("{start}x: {}", long(100_000)), Denial::HeadTooLarge),
-        ("92 name", format!("{start}{}", long(17_000)), Denial::HeadTooLarge),
+        ("88", format!("{start}{}\r\n", fields(200)), Denial::HeadTooLarge(Limit::Fields)),
+        ("88 one more", format!("{start}{}", fields(64)), Denial::HeadTooLarge(Limit::Fields)),
+        ("89", format!("{start}{}\r\n", fields(1100)), Denial::HeadTooLarge(Limit::Fields)),
+        ("92", format!("{start}x: {}", long(100_000)), Denial::HeadTooLarge(Limit::Head)),
+        ("92 name", format!("{start}{}", long(17_000)), Denial::HeadTooLarge(Limit::Head)),
         ("93", format!("GET /{} HTTP/1.1\r\n", long(9 * 1024)), Denial::TargetTooLong),
         ("94", format!("GET /{}", long(70_000)), Denial::TargetTooLong),
         ("94 one more", format!("GET /{} HTTP/1.1\r\n", long(8192)), Denial::TargetTooLong),
