@@ -75,7 +75,7 @@ pub(super) struct Refused {
 impl Refused {
     /// Holds it to saying what exactly was malformed.
     pub(super) fn because(self, what: M) -> Self {
-        assert_eq!(self.answer.json()["error"]["message"], *D::Malformed(what).text());
+        assert_eq!(self.answer.json()["error"]["message"], *D::Malformed(what).face().text);
         self
     }
 }
