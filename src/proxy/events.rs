@@ -5,6 +5,7 @@ use super::legacy::Listening;
 use crate::{
     mcp::{EventScan, FirstEvent},
     observe::StreamGuard,
+    types::RequestId,
 };
 
 /// What is followed of an event stream.
@@ -13,7 +14,13 @@ pub(super) struct Events {
     scan: EventScan,
     pub(super) first: First,
     pub(super) listening: Option<Listening>,
+    /// After how long its client is to come back where the gateway ends it, in milliseconds.
+    retry: u64,
 }
+
+/// Streams that end at once come back within this time, in milliseconds, each at a moment of its own:
+/// else the next process would begin with a flood. A browser's own choice is one for all.
+const COMES_BACK: (u64, u64) = (1_000, 15_000);
 
 /// Where a stream is that could be one of the legacy transport.
 pub(super) enum First {
@@ -26,13 +33,24 @@ pub(super) enum First {
 impl Events {
     /// An event stream that was just opened; `could_be_legacy` where it answers a GET.
     /// Where a key was injected, no event is let through before it is known whole.
-    pub(super) fn new(guard: StreamGuard, could_be_legacy: bool, injected: bool) -> Self {
+    pub(super) fn new(
+        (guard, request): (StreamGuard, RequestId),
+        could_be_legacy: bool,
+        injected: bool,
+    ) -> Self {
         let first = match (could_be_legacy, injected) {
             (true, false) => First::Awaited(FirstEvent::default()),
             (true, true) => First::Awaited(FirstEvent::strict()),
             (false, _) => First::Passed,
         };
-        Self { guard, scan: EventScan::default(), first, listening: None }
+        let retry = request.spread(COMES_BACK.0, COMES_BACK.1);
+        Self { guard, scan: EventScan::default(), first, listening: None, retry }
+    }
+
+    /// The last words of a stream that the gateway ends, where none of its events is torn: when to come
+    /// back. No event to anybody: it has no data (WHATWG HTML 9.2.6).
+    pub(super) fn farewell(&self) -> Option<String> {
+        self.may_speak().then(|| format!("retry: {}\n\n", self.retry))
     }
 
     /// Follows bytes that go to the client.

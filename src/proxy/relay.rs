@@ -197,7 +197,8 @@ fn open_stream(
     }
     let consumer = known.consumer.as_ref().map(|consumer| &consumer.name);
     let guard = place.state.metrics.stream_opened(&route.name, consumer);
-    Some(Events::new(guard, head.method == Method::Get, sent.admission.injected_key().is_some()))
+    let injected = sent.admission.injected_key().is_some();
+    Some(Events::new((guard, known.id), head.method == Method::Get, injected))
 }
 
 fn write_head(

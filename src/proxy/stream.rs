@@ -171,13 +171,15 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         }
     }
 
-    /// The grace is over. Between two events a stream has a clean end; anything else was cut, and
-    /// must not look whole.
+    /// The grace is over. Between two events a stream has a clean end, and says when to come back;
+    /// anything else was cut, and must not look whole.
     async fn cut(&mut self) -> Pumped {
         self.place.state.metrics.reached(Limit::Shutdown);
-        if !self.events.as_ref().is_some_and(Events::may_speak) {
+        let Some(farewell) = self.events.as_ref().and_then(Events::farewell) else {
             return Pumped::Torn;
-        }
+        };
+        self.out.put(farewell.as_bytes());
+        self.bytes_out += u64::try_from(farewell.len()).unwrap_or(u64::MAX);
         self.out.end();
         if self.flush().await { Pumped::Cut } else { Pumped::ClientGone }
     }

@@ -59,8 +59,30 @@ async fn an_open_stream_gets_its_grace_and_a_clean_end() {
     assert!(events.next_event().await.is_some(), "events pass during the grace");
     assert!(events.next_event().await.is_none());
     assert!(events.ended_whole());
+    let line = gateway.logged("the end", |line| line["event"] == "exchange").await;
+    let id = u64::from_str_radix(line["request_id"].as_str().unwrap(), 16).unwrap();
+    assert_eq!(events.retry(), Some(1_000 + id % 14_001), "each at a moment of its own");
     let took = stopping.ended();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_stream_whose_event_is_torn_is_told_nothing_more() {
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).also("[timeouts]\nshutdown = \"200ms\"");
+    let mut gateway = setup.start();
+    let mut client = gateway.client().await;
+    client.send(&Call::get(&target())).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    let mut events = client.stream().await;
+    stream.send("data: whole\n\ndata: half").await;
+    events.next_event().await.unwrap();
+    let stopping = gateway.begin_to_stop();
+    assert!(events.next_event().await.is_none());
+    assert!(!events.ended_whole() && events.retry().is_none());
+    stopping.ended();
+    let shutdown = |line: &serde_json::Value| line["outcome"] == "cut";
+    gateway.logged("the cut", shutdown).await;
 }
 
 #[tokio::test]

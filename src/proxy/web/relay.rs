@@ -49,7 +49,8 @@ pub(super) async fn relay(
     out.end_head(coding, keeps);
     let events = is_stream.then(|| {
         let route = &entered.lead.route.name;
-        Events::new(place.state.metrics.stream_opened(route, None), false, false)
+        let guard = place.state.metrics.stream_opened(route, None);
+        Events::new((guard, known.id), false, false)
     });
     if is_stream {
         record::stream_opened(place, known, status, client.used() - place.begins);

@@ -15,16 +15,19 @@ pub(crate) struct EventStream {
     client: Client,
     text: Vec<u8>,
     whole: bool,
+    retry: Option<u64>,
 }
 
 enum Block {
     Event(Event),
+    /// When to come back, and nothing else: no event to anybody.
+    Retry(u64),
     Comment(String),
 }
 
 impl EventStream {
     pub(super) fn new(head: Answer, client: Client) -> Self {
-        Self { head, client, text: Vec::new(), whole: false }
+        Self { head, client, text: Vec::new(), whole: false, retry: None }
     }
 
     /// The next event, comments passed over; `None` at the end of the stream.
@@ -33,6 +36,7 @@ impl EventStream {
             match self.next_block().await? {
                 Block::Event(event) => return Some(event),
                 Block::Comment(_) => {}
+                Block::Retry(retry) => self.retry = Some(retry),
             }
         }
     }
@@ -42,6 +46,7 @@ impl EventStream {
         match self.next_block().await? {
             Block::Comment(comment) => Some(comment),
             Block::Event(event) => panic!("an event instead of a comment: {event:?}"),
+            Block::Retry(retry) => panic!("a retry instead of a comment: {retry}"),
         }
     }
 
@@ -51,6 +56,11 @@ impl EventStream {
             return Some(std::mem::take(&mut self.text));
         }
         self.read().await.then(|| std::mem::take(&mut self.text))
+    }
+
+    /// When the client is to come back, in milliseconds, as it was told by itself.
+    pub(crate) const fn retry(&self) -> Option<u64> {
+        self.retry
     }
 
     /// Whether the stream ended as HTTP says it should, and wasn't just cut. After its end.
@@ -107,6 +117,11 @@ fn read_block(block: &str) -> Option<Block> {
     let first = *lines.peek()?;
     if let Some(comment) = first.strip_prefix(':') {
         return Some(Block::Comment(comment.trim_start().to_owned()));
+    }
+    if let Some(retry) = block.strip_prefix("retry: ")
+        && let Ok(retry) = retry.parse()
+    {
+        return Some(Block::Retry(retry));
     }
     for line in lines {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
