@@ -169,7 +169,8 @@ pub(super) async fn admit(
     // costs and how its refusal is told depend on what it says.
     let bounds = quota::body_bounds(&knocked, head.framing, (rules.max_body, snapshot))?;
     known.body_begun = true;
-    let body = read_whole(&state.memory, client, head, bounds).await;
+    let whose = (&state.memory, entered.source.client);
+    let body = read_whole(whose, client, head, bounds).await;
     let body = body.map_err(|stopped| quota::rather(&knocked, stopped))?;
     known.in_step = true;
     // A body that no method here gives a meaning to was read away; sent on, it could pass for a

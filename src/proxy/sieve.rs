@@ -38,7 +38,7 @@ pub(super) struct Sieve<'m> {
 
 impl<'m> Sieve<'m> {
     pub(super) fn new(book: &Rulebook, memory: &'m Memory) -> Self {
-        Self { book: book.clone(), events: WholeEvents::default(), share: memory.share() }
+        Self { book: book.clone(), events: WholeEvents::default(), share: memory.share(None) }
     }
 
     /// Takes the next bytes of the stream; `put` gets what may go.
@@ -149,7 +149,7 @@ pub(super) async fn whole(
     answer: &mut Answered,
 ) -> Result<Held<Vec<u8>>, Stopped> {
     let refused = |why: NotPassed, answer: &Answered| why.denial(&answer.server.upstream.name);
-    let (mut body, mut share) = (Vec::new(), place.state.memory.share());
+    let (mut body, mut share) = (Vec::new(), place.state.memory.share(None));
     let mut decoder = BodyDecoder::new(answer.head.framing);
     let patience = place.snapshot.timeouts.upstream_first_byte;
     loop {

@@ -97,7 +97,7 @@ impl<'m> Copied<'m> {
     /// The copy of an answer that somebody learns from and nobody reads.
     pub(super) fn of(said: Said<'_>, answer: &Answered, memory: &'m Memory) -> Option<Self> {
         let is_stream = relay::is_event_stream(answer);
-        let body = Some((BytesMut::new(), memory.share()));
+        let body = Some((BytesMut::new(), memory.share(None)));
         let passes_unread = said.learner.is_some() && said.admission.book.is_none();
         passes_unread.then_some(Self { is_stream, body })
     }

@@ -1,5 +1,5 @@
 //! What is held while it lasts, and returned on every way out: streams of an address, requests under
-//! way to an upstream.
+//! way to an upstream, memory for bodies.
 
 use std::net::Ipv4Addr;
 
@@ -145,4 +145,26 @@ async fn an_upstream_has_so_many_requests_under_way_and_the_rest_is_told_before_
     in_flight(&gateway, "postiz", 0.0).await;
     gateway.pass(&mut upstream, &call(&Key::new())).await;
     in_flight(&gateway, "postiz", 0.0).await;
+}
+
+#[tokio::test]
+async fn an_address_has_a_quarter_of_the_memory_for_bodies() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).route("max_body = \"20MiB\"").start();
+    let padded = |size: usize| {
+        let call = tool_call(1);
+        let spaces = " ".repeat(size - call.len());
+        Call::post("/api/mcp", &(call + &spaces)).bearer(&Key::new())
+    };
+    let mut holder = from(&gateway, 2).await;
+    holder.send(&padded(17 << 20)).await;
+    let held = upstream.next().await;
+    from(&gateway, 2).await.ask(&padded(40 << 10)).await.refused(503, "overload");
+    reached(&gateway, "bodies", 1.0).await;
+    let mut other = from(&gateway, 3).await;
+    other.send(&padded(40 << 10)).await;
+    upstream.answer("{}").await;
+    assert_eq!(other.answer().await.status, 200);
+    held.respond(200, &[], "{}").await;
+    assert_eq!(holder.answer().await.status, 200);
 }
