@@ -44,7 +44,7 @@ fn line(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
         (number.to_string() == word).then_some(number)
     };
     let source: IpAddr = match *words.as_slice() {
-        ["PROXY", "UNKNOWN", ..] => return Some((end + 2, None)),
+        ["PROXY", "UNKNOWN", ..] => return Some((end + 2, Some(UNTOLD))),
         ["PROXY", "TCP4", from, to, _, _] => {
             to.parse::<Ipv4Addr>().ok()?;
             from.parse::<Ipv4Addr>().ok()?.into()
@@ -60,6 +60,9 @@ fn line(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
     Some((end + 2, Some(SocketAddr::new(source.to_canonical(), port))))
 }
 
+/// A source that the proxy can't tell.
+const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// Version 2, by offsets from its beginning.
 fn block(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
     if !bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n") {
@@ -72,7 +75,8 @@ fn block(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
         return None;
     }
     let source = match (at(12)?, at(13)?) {
-        (0x20, _) | (0x21, 0) => return Some((length, None)),
+        (0x20, _) => return Some((length, None)),
+        (0x21, 0) => return Some((length, Some(UNTOLD))),
         (0x21, 0x11) if length >= 28 => {
             let octets: [u8; 4] = bytes.get(16..20)?.try_into().ok()?;
             (IpAddr::from(octets), word(24)?)

@@ -10,7 +10,10 @@ mod run;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 /// A hardened streaming gateway for MCP traffic.
 #[derive(Parser)]
@@ -64,9 +67,31 @@ enum KeyCommand {
     },
 }
 
+/// What is wrong with the arguments, without the argument itself: pasted in the wrong place, it may be
+/// a key, and the message goes to screens and logs.
+fn without_values(mut wrong: clap::Error) -> clap::Error {
+    for context in
+        [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
+    {
+        let is_ours = |value: &ContextValue| match value {
+            // An option's own name.
+            ContextValue::String(text) => text.starts_with("--") && text.contains('<'),
+            _ => true,
+        };
+        if wrong.get(context).is_some_and(|value| !is_ours(value)) {
+            wrong.insert(context, ContextValue::String("(not shown)".to_owned()));
+        }
+    }
+    // They repeat it.
+    wrong.remove(ContextKind::Suggested);
+    wrong.remove(ContextKind::TrailingArg);
+    wrong
+}
+
 /// Runs what the arguments ask for. Wrong arguments end the process with a usage message and 2.
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = Arguments::try_parse().map_err(without_values);
+    match arguments.unwrap_or_else(|wrong| wrong.exit()).command {
         Command::Run { config } => run::run(&config),
         Command::Check { config, live } => check::run(&config, live),
         Command::Explain(arguments) => explain::run(&arguments),

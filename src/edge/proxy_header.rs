@@ -32,9 +32,13 @@ const BLOCK_HEAD: usize = 16;
 pub struct ProxyHeader {
     /// How many bytes it takes. What follows belongs to the connection.
     pub length: usize,
-    /// Whom the proxy speaks for; `None` where it speaks for itself, to see if we live.
+    /// Whom the proxy speaks for; `None` where it speaks for itself, to see if we live. Where it speaks
+    /// for somebody whose address it can't tell, that is no address: `0.0.0.0`.
     pub source: Option<SocketAddr>,
 }
+
+/// Whoever it is, it isn't the proxy: what it says of addresses isn't the proxy's word.
+const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Bytes that no header begins with, or one that is of no use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +82,7 @@ fn line(bytes: &[u8]) -> Result<Option<ProxyHeader>, NoProxyHeader> {
 fn line_source(text: &str) -> Option<Option<SocketAddr>> {
     // What stands behind it is to be ignored.
     if text == "UNKNOWN" || text.starts_with("UNKNOWN ") {
-        return Some(None);
+        return Some(Some(UNTOLD));
     }
     // Single blanks: two of them make an empty part, which is no address.
     let mut parts = text.split(' ');
@@ -115,9 +119,10 @@ fn block(bytes: &[u8]) -> Result<Option<ProxyHeader>, NoProxyHeader> {
     let behind = usize::from(u16::from_be_bytes([*high, *low]));
     let length = BLOCK_HEAD + behind;
     let family = match (*command, *family) {
-        // LOCAL: the proxy speaks for itself, whatever the rest says. And PROXY of a protocol that it
-        // can't tell.
-        (0x20, _) | (0x21, 0x00) => Family::None,
+        // LOCAL: the proxy speaks for itself, whatever the rest says.
+        (0x20, _) => Family::None,
+        // PROXY of a protocol that it can't tell.
+        (0x21, 0x00) => Family::Untold,
         (0x21, 0x11) => Family::V4,
         (0x21, 0x21) => Family::V6,
         // Other versions and commands; datagrams, and sockets that have no address.
@@ -133,6 +138,7 @@ fn block(bytes: &[u8]) -> Result<Option<ProxyHeader>, NoProxyHeader> {
 /// Which addresses stand in a header of version 2.
 enum Family {
     None,
+    Untold,
     V4,
     V6,
 }
@@ -141,7 +147,7 @@ impl Family {
     /// The bytes of source and destination, and of a port for each.
     const fn addresses(&self) -> usize {
         match self {
-            Self::None => 0,
+            Self::None | Self::Untold => 0,
             Self::V4 => 4 + 4 + 2 + 2,
             Self::V6 => 16 + 16 + 2 + 2,
         }
@@ -151,6 +157,7 @@ impl Family {
     fn source(&self, bytes: &[u8]) -> Option<SocketAddr> {
         let (address, port_at): (IpAddr, usize) = match self {
             Self::None => return None,
+            Self::Untold => return Some(UNTOLD),
             Self::V4 => (bytes.first_chunk::<4>().copied()?.into(), 8),
             Self::V6 => (bytes.first_chunk::<16>().copied()?.into(), 32),
         };

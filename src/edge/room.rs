@@ -35,9 +35,9 @@ struct Kept {
 }
 
 /// How long a place is safe from those who have none. A handshake takes a trip to the client and back
-/// once it has its place, so whoever is there has time to end it, however many come. Longer would be
-/// the attackers' time: from many addresses, each could take one place and stop, and all places in
-/// such a while are all who are let in.
+/// once it has its place, and most are there and back by then. Longer would be the attackers' time: from
+/// many addresses, each could take one place and stop, and all places in such a while are all who are
+/// let in.
 const SAFE: Duration = Duration::from_millis(200);
 
 /// A place; returned by drop.
@@ -54,7 +54,7 @@ impl Room {
     }
 
     /// A place, if one is free, or there is a group that has at least two more than this one, or this
-    /// one has none and somebody has had one for a second.
+    /// one has none and somebody has had one for long enough.
     pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
         let group = AddressGroup::from(peer);
         let mut taken = lock(&self.taken);

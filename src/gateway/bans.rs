@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::kept;
 use crate::{
     observe::Metrics,
-    policy::{Bans, read_line, write_line},
+    policy::{BanRules, Bans, read_line, write_line},
     snapshot::Snapshot,
     types::Nanos,
 };
@@ -47,7 +47,7 @@ impl BanKeeper {
     ) -> Self {
         let file = snapshot.load().state_dir.as_deref().map(|dir| dir.join("bans"));
         if let Some(file) = &file {
-            restore(bans, file);
+            restore(bans, &snapshot.load().bans, file);
         }
         Self {
             bans: Arc::clone(bans),
@@ -104,18 +104,19 @@ impl BanKeeper {
     }
 }
 
-fn restore(bans: &Bans, file: &Path) {
+fn restore(bans: &Bans, rules: &BanRules, file: &Path) {
     let bytes = match read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            return tracing::warn!(file = %file.display(), %error, "the bans can't be read");
+            tracing::warn!(file = %file.display(), %error, "the bans can't be read");
+            return put_aside(file);
         }
     };
     let (now, clock) = (Nanos::now(), Timestamp::now());
     let restored = |line: &[u8]| {
         let line = std::str::from_utf8(line).ok()?;
-        Some(bans.restore(&read_line(line, clock).ok()?, now))
+        Some(bans.restore(rules, &read_line(line, clock).ok()?, now))
     };
     let (mut damaged, mut first) = (0_usize, 0);
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
@@ -127,8 +128,17 @@ fn restore(bans: &Bans, file: &Path) {
     }
     if damaged > 0 {
         // Once for all: a file of something else has many lines.
-        let file = file.display();
-        tracing::warn!(%file, damaged, first, "lines of the bans that can't be read were left out");
+        let (path, file) = (file, file.display());
+        tracing::warn!(%file, damaged, first, "lines of the bans that can't be used were left out");
+        put_aside(path);
+    }
+}
+
+/// What the next ban would write over: somebody may still make something of it.
+fn put_aside(file: &Path) {
+    let aside = file.with_extension("bad");
+    if fs::rename(file, &aside).is_ok() {
+        tracing::warn!(file = %aside.display(), "the file as it was is kept there");
     }
 }
 

@@ -250,12 +250,24 @@ impl Bans {
         bans
     }
 
-    /// Takes a ban that was kept over a restart. False where there is no room for it.
-    pub fn restore(&self, ban: &Ban, now: Nanos) -> bool {
+    /// Takes a ban that was kept over a restart. False where there is no room for it, or it is none:
+    /// of wrong keys only what they are counted by is banned, and for no longer than `longest`, whatever
+    /// the clock was when it was written.
+    pub fn restore(&self, rules: &BanRules, ban: &Ban, now: Nanos) -> bool {
         let now = at(now);
-        let until = ban.left.map(|left| shifted(now, left));
+        let longest = SignedDuration::try_from(rules.longest).unwrap_or(SignedDuration::MAX);
+        let left = match ban.cause {
+            BanCause::Operator => ban.left,
+            BanCause::WrongKeys => ban.left.map(|left| left.min(longest)),
+        };
+        let until = left.map(|left| shifted(now, left));
         match (ban.cause, until) {
             (BanCause::Operator, _) => self.operator.add(unmapped(ban.net), until).is_ok(),
+            (BanCause::WrongKeys, _)
+                if !subjects(ban.net.addr()).any(|(net, _)| net == ban.net) =>
+            {
+                false
+            }
             (BanCause::WrongKeys, None) => false,
             (BanCause::WrongKeys, Some(until)) => {
                 let Some(mut set) = self.set(ban.net) else { return false };

@@ -8,7 +8,7 @@ use std::{
 
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
 
-use super::table::{Glance, Slots, Table};
+use super::table::{Glance, Slot, Slots, Table};
 use crate::types::{AddressGroup, Denial, KeyDigest, Limit, Name, Nanos};
 
 /// A rate and what may come at once.
@@ -59,6 +59,8 @@ pub enum Charge<'a> {
     Discover(&'a Name, &'a Holder),
     /// All keys of an address that the upstream hasn't accepted yet.
     Unproven(AddressGroup),
+    /// The same of an address that strangers share.
+    Shared(AddressGroup),
     /// An address on a route without keys.
     Visitor(&'a Name, AddressGroup),
     /// All keys that begin alike, from addresses that strangers share. Of how they begin only a digest
@@ -72,7 +74,7 @@ impl Charge<'_> {
         match self {
             Self::Consumer(_) => Limit::ConsumerRate,
             Self::Key(..) | Self::Discover(..) | Self::Visitor(..) => Limit::RouteRate,
-            Self::Unproven(_) => Limit::UnprovenPerAddress,
+            Self::Unproven(_) | Self::Shared(_) => Limit::UnprovenPerAddress,
             Self::Prefix(_) => Limit::WrongKeys,
         }
     }
@@ -151,7 +153,9 @@ impl Limiter {
         self.take(&self.addresses, bucket, quota, at)
     }
 
-    /// Takes `cells` calls from the bucket of keys that begin alike.
+    /// Takes `cells` calls from the bucket of keys that begin alike. Where the table is full, the
+    /// bucket that refills first makes way: strangers could else fill it, and then either nobody who
+    /// shares their address would be let in, or nobody kept from guessing.
     ///
     /// # Errors
     /// `Rate` with the time until they would pass.
@@ -161,7 +165,9 @@ impl Limiter {
         quota: Quota,
         at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        self.take(&self.prefixes, Charge::Prefix(prefix), quota, at)
+        let bucket = Charge::Prefix(prefix);
+        let slot = self.prefixes.claim_or_evict(self.hash(bucket), at.1);
+        take_from((&self.prefixes, slot), (bucket, quota), at)
     }
 
     /// Whether a call would find something in that bucket. Takes nothing from it.
@@ -203,22 +209,10 @@ impl Limiter {
         table: &Table,
         charge: Charge<'_>,
         quota: Quota,
-        (cells, now): (NonZeroU32, Nanos),
+        at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        let over = |retry_after| Denial::Rate { retry_after, limit: charge.limit() };
-        let slot = table.claim(self.hash(charge), now);
-        let slot = slot.ok_or_else(|| over(Duration::from_secs(1)))?;
-        let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(
-            quota.governor(),
-            Slots(table),
-            Readings::new(now),
-        );
-        match limiter.check_key_n(&slot, cells) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => Err(over(until.wait_time_from(now.0.into()))),
-            // More than the bucket ever holds: a batch that has to be split.
-            Err(_) => Err(over(quota.period)),
-        }
+        let slot = table.claim(self.hash(charge), at.1);
+        take_from((table, slot), (charge, quota), at)
     }
 
     fn hash(&self, charge: Charge<'_>) -> u64 {
@@ -229,11 +223,33 @@ impl Limiter {
             Charge::Unproven(group) => self.hash_one((3_u8, group)),
             Charge::Visitor(route, group) => self.hash_one((4_u8, route, group)),
             Charge::Prefix(prefix) => self.hash_one((5_u8, prefix)),
+            Charge::Shared(group) => self.hash_one((6_u8, group)),
         }
     }
 
     fn hash_one(&self, value: impl Hash) -> u64 {
         self.hasher.hash_one(value)
+    }
+}
+
+/// Takes from a slot; where there is none, the table is full.
+fn take_from(
+    (table, slot): (&Table, Option<Slot>),
+    (charge, quota): (Charge<'_>, Quota),
+    (cells, now): (NonZeroU32, Nanos),
+) -> Result<(), Denial> {
+    let over = |retry_after| Denial::Rate { retry_after, limit: charge.limit() };
+    let slot = slot.ok_or_else(|| over(Duration::from_secs(1)))?;
+    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(
+        quota.governor(),
+        Slots(table),
+        Readings::new(now),
+    );
+    match limiter.check_key_n(&slot, cells) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(until)) => Err(over(until.wait_time_from(now.0.into()))),
+        // More than the bucket ever holds: a batch that has to be split.
+        Err(_) => Err(over(quota.period)),
     }
 }
 
@@ -324,6 +340,17 @@ mod tests {
         assert!(limiter.is_proven(good));
         assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_ok());
         assert!(limiter.charge_proven(good, quota(1, 60, 1), at).is_err());
+    }
+
+    /// Strangers could else fill the table, and then guess freely or keep everyone out.
+    #[test]
+    fn a_full_table_of_prefixes_limits_the_next_one_all_the_same() {
+        let (limiter, quota, now) = (limiter(), quota(1, 86_400, 1), Nanos(7));
+        let prefix = |number: u32| Secret::new(format!("{number:08}")).digest();
+        for number in 0..100 {
+            assert_eq!(limiter.charge_prefix(prefix(number), quota, (ONE, now)), Ok(()));
+            assert!(limiter.glance_at_prefix(prefix(number), quota, now).is_err(), "{number}");
+        }
     }
 
     #[test]

@@ -64,6 +64,19 @@ impl Table {
         Some(Slot { set, way, tag })
     }
 
+    /// The same where no slot of the set is free: then the one that refills first makes way.
+    pub(super) fn claim_or_evict(&self, hash: u64, now: Nanos) -> Option<Slot> {
+        if let Some(slot) = self.claim(hash, now) {
+            return Some(slot);
+        }
+        let (tag, set) = (tag(hash), self.set_of(hash));
+        let mut states = self.lock(set)?;
+        let first = states.iter().enumerate().min_by_key(|(_, state)| state.arrival);
+        let way = first.map(|(way, _)| way)?;
+        *states.get_mut(way)? = State { tag, arrival: 0 };
+        Some(Slot { set, way, tag })
+    }
+
     fn set_of(&self, hash: u64) -> usize {
         // The count of sets is a power of two; the tag uses the other bits too.
         usize::try_from(hash).unwrap_or(usize::MAX) & (self.sets.len() - 1)

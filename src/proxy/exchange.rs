@@ -20,6 +20,8 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
             record::reached(place, denial);
+            // Before it is told: who takes no answer would guess on meanwhile.
+            strikes::refused(place, &known, denial);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Judged(Judged { element, denial })) => {
@@ -32,7 +34,6 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         // The upstream's word for it is another in each of its versions.
         end.reason = end.reason.or(Some(Denial::KeyUnknown.face().reason));
     }
-    strikes::ended(place, &known, end.reason);
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end
 }
@@ -93,6 +94,9 @@ async fn mcp(
     known.upstream = Some(entered.lead.route.upstream.name.clone());
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
     known.key_refused = sent.key_refused;
+    if known.key_refused {
+        strikes::wrong_key(place, known);
+    }
     if sent.answer.head.status.is_success() {
         // The upstream has accepted the key, whoever's it is.
         place.trusted = true;

@@ -59,8 +59,8 @@ pub(super) async fn serve(
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
-                // Whoever is banned shouldn't have a connection.
-                if heed(&mut client, &mut ticket, ended.ok()) && !leaving {
+                // Whoever is banned shouldn't have a connection, but one that others use too.
+                if heed(&mut client, &mut ticket, ended.ok()) && !leaving && !site.is_shared() {
                     (leaving, patience) = (true, FAREWELL);
                     client.close_gracefully();
                 }
@@ -151,6 +151,11 @@ impl Site {
                 None
             }
         }
+    }
+
+    /// Whether the peer is a proxy, with many clients behind it.
+    fn is_shared(&self) -> bool {
+        self.state.snapshot.load().access.trusted_proxies.trusts(self.peer.ip())
     }
 
     /// The connection made way for another.

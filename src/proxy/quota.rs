@@ -19,6 +19,9 @@ const REFUSED_BODY: u64 = 16 * 1024;
 /// How long such a body may take.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many times the rate of any other address one has that strangers share.
+const SHARED: u32 = 10;
+
 /// Whose bucket is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Payer {
@@ -42,7 +45,10 @@ pub(super) fn prefix(
     client: IpAddr,
 ) -> Option<KeyDigest> {
     let begins = || Secret::new(credential.key.expose().chars().take(PREFIX).collect());
-    snapshot.bans.limits_prefixes(client).then(|| begins().digest())
+    // No ban comes to a proxy either: it would be one of everybody behind it.
+    let is_shared =
+        snapshot.bans.limits_prefixes(client) || snapshot.access.trusted_proxies.trusts(client);
+    is_shared.then(|| begins().digest())
 }
 
 /// Whether keys that begin like this one may still be looked up. Takes nothing: what is looked up may
@@ -68,8 +74,17 @@ pub(super) fn knock(
     if is_proven(state, route, holder) {
         return Ok(Payer::Proven);
     }
-    let payer = prefix.map_or_else(|| Payer::Address(client.into()), Payer::Prefix);
-    unproven(state, snapshot, payer, (NonZeroU32::MIN, Nanos::now()))?;
+    let at = (NonZeroU32::MIN, Nanos::now());
+    let payer = match prefix {
+        None => Payer::Address(client.into()),
+        Some(prefix) => {
+            // Keys that begin in a million ways share no bucket, and still come from somewhere.
+            let quota = snapshot.limits.unproven_per_address.times(SHARED);
+            state.limiter.charge_address(Charge::Shared(client.into()), quota, at)?;
+            Payer::Prefix(prefix)
+        }
+    };
+    unproven(state, snapshot, payer, at)?;
     Ok(payer)
 }
 

@@ -114,7 +114,8 @@ pub(super) async fn refuse(
     known: &mut Known,
     (head, denial): (&RequestHead, Denial),
 ) -> End {
-    if !closes(denial) && !known.body_begun {
+    let closes = closes(denial) && !is_of_one_behind_a_proxy(place, denial);
+    if !closes && !known.body_begun {
         read_what_is_at_hand(client, head, known);
     }
     let answer = told_in_band(known, denial).unwrap_or_else(|| {
@@ -123,7 +124,7 @@ pub(super) async fn refuse(
     });
     // Behind an offer to switch to another protocol nobody knows what the client's bytes would be.
     let offered = head.upgrade.is_some() && known.mcp_rules().is_none();
-    let out_of_step = closes(denial) || !known.in_step || offered;
+    let out_of_step = closes || !known.in_step || offered;
     let next = if out_of_step { Next::Linger } else { Next::Keep };
     let mut end = write(place, client, known, (Some(head), answer, next)).await;
     end.reason = Some(denial.face().reason);
@@ -159,6 +160,12 @@ pub(super) async fn send(
 ) -> End {
     let next = if known.in_step { Next::Keep } else { Next::Linger };
     write(place, client, known, (Some(head), answer, next)).await
+}
+
+/// A ban of one client behind a proxy is no reason to end a connection that others use too.
+fn is_of_one_behind_a_proxy(place: &Place<'_>, denial: Denial) -> bool {
+    let banned = matches!(denial, Denial::Banned { .. });
+    banned && place.snapshot.access.trusted_proxies.trusts(place.peer)
 }
 
 /// Whether the connection ends with this denial. After most of them it can't be trusted to be in step.

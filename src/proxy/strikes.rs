@@ -12,13 +12,12 @@ pub(super) fn right_key(place: &Place<'_>, known: &Known) {
     place.state.bans.right_key(known.client);
 }
 
-/// An exchange has ended with this reason: was it a wrong key, or one more word to who is banned?
-pub(super) fn ended(place: &Place<'_>, known: &Known, reason: Option<&'static str>) {
-    let unknown = const { Denial::KeyUnknown.face().reason };
-    if known.key_refused || reason == Some(unknown) {
-        wrong_key(place, known);
-    } else if reason == Some(BANNED) {
-        place.state.bans.told(known.client, Nanos::now());
+/// A request is refused: was it a wrong key, or one more word to who is banned?
+pub(super) fn refused(place: &Place<'_>, known: &Known, denial: Denial) {
+    match denial {
+        Denial::KeyUnknown => wrong_key(place, known),
+        Denial::Banned { .. } => place.state.bans.told(known.client, Nanos::now()),
+        _ => {}
     }
 }
 
@@ -26,7 +25,8 @@ pub(super) fn ended(place: &Place<'_>, known: &Known, reason: Option<&'static st
 pub(super) const BANNED: &str =
     Denial::Banned { retry_after: std::time::Duration::ZERO }.face().reason;
 
-fn wrong_key(place: &Place<'_>, known: &Known) {
+/// A key is none.
+pub(super) fn wrong_key(place: &Place<'_>, known: &Known) {
     let (state, rules) = (place.state, &place.snapshot.bans);
     // A key that was forwarded has paid when it knocked.
     if let Some(prefix) = known.prefix.filter(|_| !known.key_refused) {

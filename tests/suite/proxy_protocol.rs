@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Call, Client, Gateway, Key, Setup, Upstream, tool_call};
+use crate::harness::{Call, Client, Gateway, Key, Request, Setup, Upstream, tool_call};
 
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -175,17 +175,28 @@ async fn a_told_address_that_an_observed_list_would_refuse_is_counted_and_served
 async fn a_proxy_that_speaks_for_itself_keeps_its_own_address() {
     let mut upstream = Upstream::start().await;
     let gateway = told(&upstream, "").start();
-    for header in [
-        &b"PROXY UNKNOWN\r\n"[..],
-        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
-        b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
-    ] {
+    let mut client = said(&gateway, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await;
+    client.send(&post(&Key::new())).await;
+    let seen = upstream.answer("{}").await;
+    assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.2"));
+    client.answer().await;
+}
+
+/// It is some client's connection, and what that says of addresses isn't the proxy's word.
+#[tokio::test]
+async fn a_source_that_the_proxy_cant_tell_is_nobodys_address() {
+    let mut upstream = Upstream::start().await;
+    let gateway = told(&upstream, "").start();
+    for header in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0"] {
         let mut client = said(&gateway, header).await;
-        client.send(&post(&Key::new())).await;
+        client.send(&post(&Key::new()).field("x-forwarded-for", "203.0.113.99")).await;
         let seen = upstream.answer("{}").await;
-        assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.2"));
+        assert_eq!(seen.field("x-forwarded-for"), Some("0.0.0.0"));
         client.answer().await;
     }
+    let gateway = told(&upstream, "allow = [\"127.0.0.0/8\", \"203.0.113.0/24\"]").start();
+    let mut client = said(&gateway, b"PROXY UNKNOWN\r\n").await;
+    client.is_closed().await;
 }
 
 #[tokio::test]
@@ -206,42 +217,46 @@ async fn a_forwarding_header_is_believed_where_the_told_peer_is_trusted() {
 
 #[tokio::test]
 async fn connections_are_counted_by_the_told_address_and_not_by_the_proxys() {
-    let upstream = Upstream::start().await;
+    let mut upstream = Upstream::start().await;
     let gateway = told(&upstream, "").also("[limits]\nconnections_per_address = 2").start();
     let mut open = Vec::new();
     for source in ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.1"] {
-        let mut client = said(&gateway, &line(source)).await;
-        client.ask(&Call::get("/nothing")).await.refused(404, "no_route");
-        open.push(client);
+        let client = said(&gateway, &line(source)).await;
+        open.push(busy(client, &mut upstream).await);
     }
     said(&gateway, &line("203.0.113.1")).await.is_closed().await;
     gateway.metric_becomes(CONNECTIONS, &["told", "\"connections\""], 1.0).await;
     // A trusted proxy without a header is behind no cap of one address either.
     for _ in 0..4 {
-        let mut client = gateway.client_of("http", PROXY).await;
-        client.ask(&Call::get("/nothing")).await.refused(404, "no_route");
-        open.push(client);
+        open.push(busy(gateway.client_of("http", PROXY).await, &mut upstream).await);
     }
     // Whoever isn't trusted is.
     for _ in 0..2 {
-        let mut client = gateway.client_of("http", STRANGER).await;
-        client.ask(&Call::get("/nothing")).await.refused(404, "no_route");
-        open.push(client);
+        open.push(busy(gateway.client_of("http", STRANGER).await, &mut upstream).await);
     }
     gateway.client_of("http", STRANGER).await.is_closed().await;
 }
 
 #[tokio::test]
 async fn connections_of_proxies_count_in_all() {
-    let upstream = Upstream::start().await;
+    let mut upstream = Upstream::start().await;
     let gateway = told(&upstream, "").also("[limits]\nconnections = 2").start();
-    let mut client = said(&gateway, &line("203.0.113.1")).await;
-    client.ask(&Call::get("/nothing")).await.refused(404, "no_route");
-    // Before its header, a connection has its place in all.
-    let waiting = gateway.client_of("told", PROXY).await;
+    let held = busy(said(&gateway, &line("203.0.113.1")).await, &mut upstream).await;
+    // Before its header, a connection has its place in all, and waits for one who comes.
+    let mut waiting = gateway.client_of("told", PROXY).await;
+    let next = busy(said(&gateway, &line("203.0.113.2")).await, &mut upstream).await;
+    waiting.is_closed().await;
+    gateway.metric_becomes(CONNECTIONS, &["told", "\"shed\""], 1.0).await;
     gateway.client_of("told", PROXY).await.is_closed().await;
     gateway.metric_becomes(CONNECTIONS, &["told", "\"connections\""], 1.0).await;
-    drop((client, waiting));
+    drop((held, next));
+}
+
+/// A call under way, for as long as its upstream says nothing: nobody makes way who is busy.
+async fn busy(mut client: Client, upstream: &mut Upstream) -> (Client, Request) {
+    client.send(&post(&Key::new())).await;
+    let call = upstream.next().await;
+    (client, call)
 }
 
 #[tokio::test]

@@ -57,8 +57,10 @@ pub(super) enum Gate {
 pub(super) enum Verdict {
     Passes,
     Refuses,
-    /// It was never asked.
+    /// It can't be asked here.
     Unasked,
+    /// The request never came to it.
+    Unreached,
 }
 
 impl Gate {
@@ -153,7 +155,11 @@ impl Case<'_> {
             gate => gate,
         });
         let verdict = |gate: Gate| match refuses {
-            Some(refuses) if gate > refuses => Verdict::Unasked,
+            None if gate == Gate::Ban => Verdict::Unasked,
+            Some(refuses) if gate == Gate::Ban && gate < refuses => Verdict::Unasked,
+            // Who was refused at the door wasn't looked up.
+            Some(Gate::Rate) if gate == Gate::Key && self.consumer.is_none() => Verdict::Unasked,
+            Some(refuses) if gate > refuses => Verdict::Unreached,
             Some(refuses) if gate == refuses => Verdict::Refuses,
             _ => Verdict::Passes,
         };

@@ -20,7 +20,10 @@ impl Case<'_> {
             Gate::Path => (self.path_fact().into(), None),
             Gate::Route => self.at_route(),
             Gate::Address => self.nets(Owner::Route, self.route_name()),
-            Gate::Ban => ("not asked here: see `portcullis ban list`".into(), None),
+            Gate::Ban if self.reason.as_deref() == Some("banned") => {
+                ("the address was banned; `portcullis ban list` tells who is now".into(), None)
+            }
+            Gate::Ban => ("`portcullis ban list` tells who is banned".into(), None),
             Gate::Origin => self.origin(),
             Gate::Method => (self.method.clone(), None),
             Gate::MediaType => ("application/json".into(), None),
@@ -106,7 +109,16 @@ impl Case<'_> {
                 let place = self.outline.place(Owner::Route, self.route_name()).cloned();
                 (format!("`{}`", route.name), place)
             }
-            None => ("no route is for that host and path".into(), None),
+            None => {
+                let text = match self.reason.as_deref() {
+                    Some("discovery") => "there is no OAuth to be discovered here",
+                    Some("host") => "no route is for that host",
+                    Some("insecure") => "a key that came in clear is burnt: it needs https",
+                    Some("no_route") => "no route is for that path",
+                    _ => "not looked for",
+                };
+                (text.into(), None)
+            }
         }
     }
 
@@ -121,10 +133,10 @@ impl Case<'_> {
 
     fn credential(&self) -> Fact {
         let text = match (self.has_key, self.reason.as_deref()) {
-            (false, _) => "there is no key",
-            (true, Some("credential_ambiguous")) => {
+            (_, Some("credential_ambiguous")) => {
                 "one key, in the path or in Authorization, and never in the query"
             }
+            (false, _) => "there is no key",
             (true, _) => "one key",
         };
         (text.into(), None)

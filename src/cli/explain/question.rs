@@ -43,8 +43,14 @@ pub(super) enum Unasked {
     WhichKey,
     #[error("the configuration has no consumer of that name")]
     Consumer,
-    #[error("the key can't be read from {path}: {source}")]
-    KeyFile { path: String, source: io::Error },
+    // Not which: it may be the key itself.
+    #[error("the file that --key-file names can't be read: {0}")]
+    KeyFile(io::Error),
+    #[error(
+        "that listener closes every connection but those of `trusted_proxies`, which begin with a \
+         PROXY header: say with --via which of them it comes through"
+    )]
+    NoProxyHeader,
     #[error("the configuration has no listener that it could come to")]
     NoListener,
     #[error("this system gave no random bytes")]
@@ -107,8 +113,12 @@ impl Question {
             return Err(Unasked::Origin);
         }
         let (door, wants_header) = door(snapshot, &url).ok_or(Unasked::NoListener)?;
+        let via = arguments.via;
+        if wants_header && !via.is_some_and(|via| may_tell(snapshot, via)) {
+            return Err(Unasked::NoProxyHeader);
+        }
         // Where a PROXY header comes first, the peer that it tells is the peer.
-        let via = arguments.via.filter(|_| !wants_header);
+        let via = via.filter(|_| !wants_header);
         let proxied = via.map(|_| (&*snapshot.access.trusted_header, from));
         let said = Said { origin, proxied, tool: arguments.tool.as_deref(), key: key.as_ref() };
         Ok(Self {
@@ -276,19 +286,24 @@ fn door(snapshot: &Snapshot, url: &Url<'_>) -> Option<(Door, bool)> {
     Some((Door { name: found.name.clone(), kind }, found.proxy_protocol))
 }
 
+/// Whether a peer may say for whom it comes, before anything else.
+fn may_tell(snapshot: &Snapshot, via: IpAddr) -> bool {
+    let access = &snapshot.access;
+    access.trusted_proxies.trusts(via) && access.nets.judge(via) != Admittance::KeptOut
+}
+
 fn consumer(snapshot: &Snapshot, name: &str) -> Result<Arc<Consumer>, Unasked> {
     let mut consumers = snapshot.consumers.iter();
     consumers.find(|consumer| consumer.name.as_str() == name).cloned().ok_or(Unasked::Consumer)
 }
 
 fn read_key(path: &Path) -> Result<Secret, Unasked> {
-    let failed = |source| Unasked::KeyFile { path: path.display().to_string(), source };
     let mut text = Zeroizing::new(String::new());
     let read = if path.as_os_str() == "-" {
         io::stdin().lock().take(LONGEST_KEY).read_to_string(&mut text)
     } else {
         File::open(path).and_then(|file| file.take(LONGEST_KEY).read_to_string(&mut text))
     };
-    read.map_err(failed)?;
+    read.map_err(Unasked::KeyFile)?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

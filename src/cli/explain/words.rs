@@ -63,6 +63,9 @@ impl Page<'_> {
                 writeln!(out, "not refused; {outcome} at {at}: {status}")?;
             }
         }
+        if let Some(observed) = line.field("observed") {
+            writeln!(out, "What only observes would have refused it as `{observed}`.")?;
+        }
         writeln!(out, "The lines are those of the file as it is now.")
     }
 
@@ -80,7 +83,7 @@ impl Page<'_> {
 
     fn gates(&self, case: &Case<'_>, out: &mut impl Write) -> io::Result<()> {
         for (gate, verdict) in case.gates() {
-            if verdict == Verdict::Unasked {
+            if verdict == Verdict::Unreached {
                 continue;
             }
             self.gate(gate, verdict, case.fact(gate), out)?;
@@ -97,7 +100,8 @@ impl Page<'_> {
     ) -> io::Result<()> {
         let word = match verdict {
             Verdict::Refuses => self.paint("refuses", RED),
-            Verdict::Passes | Verdict::Unasked => self.paint("passes ", GREEN),
+            Verdict::Passes => self.paint("passes ", GREEN),
+            Verdict::Unasked | Verdict::Unreached => self.paint("unasked", DIM),
         };
         write!(out, "  {word}  {:<11} {text}", gate.name())?;
         match place {

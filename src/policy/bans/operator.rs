@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{Ban, BanCause, between};
-use crate::types::canonical;
+use crate::types::{AddressGroup, canonical};
 
 /// How many nets an operator may ban. More of them belong into `[access] deny`.
 const MOST: usize = 10_000;
@@ -54,7 +54,11 @@ impl OperatorBans {
     }
 
     pub(super) fn told(&self, client: IpAddr, now: u64) {
-        for ban in self.read().of(client).filter(|ban| ban.holds(now)) {
+        // Of a wider net each address is somebody else, who wasn't told yet.
+        let own = AddressGroup::from(client).net();
+        let nets = self.read();
+        let of_own = nets.bans.iter().filter(|(net, _)| own.contains(*net)).map(|(_, ban)| ban);
+        for ban in of_own.filter(|ban| ban.holds(now)) {
             let more = |told: u8| Some(told.saturating_add(1));
             let _ = ban.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }

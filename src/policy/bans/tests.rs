@@ -202,7 +202,12 @@ fn an_operators_bans_are_bounded() {
 fn a_ban_that_was_told_often_enough_is_told_no_more() {
     let (bans, rules) = (Bans::new(64), rules(1));
     guess(&bans, &rules, "192.0.2.7", (2, after(0)));
-    bans.add(net("203.0.113.0/24"), None, after(0)).unwrap();
+    bans.add(net("203.0.113.9/32"), None, after(0)).unwrap();
+    bans.add(net("198.18.0.0/15"), None, after(0)).unwrap();
+    for _ in 0..=TOLD {
+        bans.told(ip("198.18.0.1"), after(1));
+    }
+    assert!(!bans.judge(&rules, ip("198.18.0.2"), after(1)).closes(), "nobody told this one");
     for client in ["192.0.2.7", "203.0.113.9"] {
         for _ in 0..TOLD {
             assert!(!bans.judge(&rules, ip(client), after(1)).closes());
@@ -228,7 +233,7 @@ fn bans_and_the_memory_of_them_outlive_a_restart() {
     let read = written.checked_add(SignedDuration::from_secs(10)).unwrap();
     let later = Bans::new(64);
     for line in text.lines() {
-        assert!(later.restore(&read_line(line, read).unwrap(), after(0)));
+        assert!(later.restore(&rules, &read_line(line, read).unwrap(), after(0)));
     }
     assert_eq!(wait(&later, &rules, "192.0.2.7", after(0)), None);
     assert_eq!(wait(&later, &rules, "192.0.2.8", after(0)), Some(30));
@@ -270,7 +275,7 @@ proptest! {
     fn whatever_is_restored_can_be_judged_and_kept(bans in prop::collection::vec(any_ban(), 0..50)) {
         let (all, rules) = (Bans::new(16), rules(10));
         for ban in &bans {
-            let _ = all.restore(ban, after(1));
+            let _ = all.restore(&rules, ban, after(1));
             let _ = all.judge(&rules, ban.net.addr(), after(1));
         }
         let held = all.list(after(1)).len();

@@ -342,6 +342,18 @@ async fn requests_of_a_trusted_proxys_connection_are_counted_in_all_alone() {
     }
 }
 
+/// A client that makes no room for the answers has guessed all the same.
+#[tokio::test]
+async fn a_wrong_key_counts_before_anyone_takes_the_answer() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).route("unknown_keys = \"refuse\"").tls();
+    let gateway = setup.also("[bans]\nwrong_keys = \"1/day\"").start();
+    let mut http2 = gateway.http2().await;
+    http2.send(frames::settings(&[(INITIAL_WINDOW_SIZE, 0)])).await;
+    http2.send([call(1, &Key::new()), call(3, &Key::new())].concat()).await;
+    gateway.metric_becomes("portcullis_bans_total", &[], 1.0).await;
+}
+
 #[tokio::test]
 async fn a_connection_of_who_is_banned_ends() {
     let (mut upstream, gateway, _) = boot("[bans]\nwrong_keys = \"1/day\"").await;

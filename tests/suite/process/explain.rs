@@ -257,7 +257,7 @@ fn what_cant_be_explained_is_an_error_that_says_how_to_mend_it() {
         (&["--from", "127.0.0.1", "P OST", "http://a.test/"], "GET, POST"),
         (&["--from", "127.0.0.1", "GET", "http://a.test/a b"], "percent-encode"),
         (&["--from", "127.0.0.1", "--consumer", "nobody", "GET", "http://a.test/"], "no consumer"),
-        (&["--from", "127.0.0.1", "--key-file", "/nowhere", "GET", "http://a.test/"], "/nowhere"),
+        (&["--from", "127.0.0.1", "--key-file", "/nowhere", "GET", "http://a.test/"], "--key-file"),
         (&["--request", "7"], "16 hex digits"),
         (&["--request", "0123456789abcdef"], "standard input"),
     ] {
@@ -267,6 +267,34 @@ fn what_cant_be_explained_is_an_error_that_says_how_to_mend_it() {
         assert!(said.contains(says), "{arguments:?}: {said}");
         assert_eq!(code, Some(1), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn a_key_that_was_pasted_in_the_wrong_place_is_not_said_back() {
+    let dir = TempDir::new().unwrap();
+    let config = dir.path().join("portcullis.toml");
+    let (upstream, key) = ("127.0.0.1:1".parse().unwrap(), Key::new());
+    std::fs::write(&config, file("127.0.0.1:0", upstream, &key.sha256())).unwrap();
+    let text = key.text();
+    for arguments in [
+        &["--from", text, "GET", "http://a.test/"][..],
+        &["--from", "127.0.0.1", "--key-file", text, "GET", "http://a.test/"],
+        &["--from", "127.0.0.1", "GET", "http://a.test/", text],
+        &["--from", "127.0.0.1", "--consumer", text, "GET", "http://a.test/"],
+        &["--from", "127.0.0.1", "GET", text],
+        &["--from", "127.0.0.1", "--key", text, "GET", "http://a.test/"],
+        &["--request", text],
+    ] {
+        let mut command = explain(&config);
+        command.args(arguments);
+        let (said, code) = told(command, "");
+        assert!(matches!(code, Some(1 | 2)) && !said.contains(text), "{said}");
+        assert!(!said.is_empty());
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg(text);
+    let (said, _) = told(command, "");
+    assert!(!said.contains(text), "{said}");
 }
 
 #[test]
