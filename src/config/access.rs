@@ -6,10 +6,11 @@ use toml::de::DeValue;
 
 use super::{
     Span, defaults,
+    known_sets::WrittenList,
     mask::shown,
     reading::Reading,
     sets,
-    table::{Item, Table},
+    table::{Item, TOLD, Table},
     value::Fault,
 };
 use crate::{
@@ -76,46 +77,12 @@ fn weak_proxies(nets: &[(IpNet, Span)], policy: &AddressPolicy, reading: &mut Re
 
 /// A list of nets and of names of sets. What can't be read is reported and left out.
 pub(super) fn net_list(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<(IpNet, Span)> {
-    each(item, reading, sets::resolve)
-}
-
-/// Faults of one list that are told one by one. Each shows its line, and a list of 100,000 nets may
-/// stand on one: to tell all of them would take the square of its length.
-const TOLD: usize = 20;
-
-/// What `read` makes of each element, until too many have faults.
-pub(super) fn each<'t, T>(
-    list: &Item<'t>,
-    reading: &mut Reading<'_>,
-    read: impl Fn(&Item<'t>, &mut Reading<'_>) -> Vec<T>,
-) -> Vec<T> {
-    let items = list.list(reading).unwrap_or_default();
-    let (mut values, before) = (Vec::new(), reading.problems_so_far());
-    for (index, item) in items.iter().enumerate() {
-        if reading.problems_so_far() - before >= TOLD {
-            let left = items.len() - index;
-            let message = format!("`{}`: {left} more elements weren't looked at", list.name);
-            reading.error(&item.at, message).hint("mend those above first");
-            break;
-        }
-        values.extend(read(item, reading));
-    }
-    values
+    item.each(reading, sets::resolve)
 }
 
 /// `allow` or `deny`: a list, or `{ nets = [...], mode = "observe" }`.
 struct List<'t> {
     nets: Item<'t>,
-    observed: bool,
-}
-
-/// The two lists as they are written.
-pub(super) type WrittenLists = [Option<WrittenList>; 2];
-
-/// A list as it is written.
-#[derive(PartialEq, Eq, Hash)]
-pub(super) struct WrittenList {
-    elements: Vec<String>,
     observed: bool,
 }
 
@@ -131,7 +98,10 @@ pub(super) fn nets(table: &mut Table<'_>, reading: &mut Reading<'_>) -> AddressP
     let before = reading.problems_so_far();
     let mut resolve = |list: List<'_>| (only_nets(net_list(&list.nets, reading)), list.observed);
     let policy = compile(allow.map(&mut resolve), deny.map(&mut resolve));
-    let names_a_set = written.iter().flatten().any(WrittenList::names_a_set);
+    let names_a_set = written
+        .iter()
+        .flatten()
+        .any(|list| list.elements.iter().any(|text| sets::may_be_a_name(text)));
     if names_a_set && before == reading.problems_so_far() {
         reading.sets.compiled.insert(written, policy.clone());
     }
@@ -182,12 +152,6 @@ impl<'t> List<'t> {
             element.get_ref().as_str().unwrap_or_default().to_owned()
         };
         WrittenList { elements: elements.map(text).collect(), observed: self.observed }
-    }
-}
-
-impl WrittenList {
-    fn names_a_set(&self) -> bool {
-        self.elements.iter().any(|element| sets::may_be_a_name(element))
     }
 }
 

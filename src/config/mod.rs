@@ -22,6 +22,7 @@ mod defaults;
 mod document;
 mod endpoint;
 mod files;
+mod known_sets;
 mod limits;
 mod listeners;
 mod mask;

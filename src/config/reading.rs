@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Place, Problem, Severity, Span, Surroundings, mask, sets::Sets};
+use super::{Place, Problem, Severity, Span, Surroundings, known_sets::Sets, mask};
 
 /// What the parser says, by its beginning, and what usually mends it.
 const CURES: [(&str, &str); 10] = [

@@ -1,40 +1,24 @@
 //! `[sets]`: nets under a name, which may stand wherever a net may.
 
-use std::collections::HashMap;
-
 use ipnet::IpNet;
 
 use super::{
     Span,
-    access::{self, WrittenLists},
+    known_sets::{Set, Sets},
     mask::shown,
     once::unknown_name,
     reading::Reading,
     table::{Item, Table},
     value::{self, Fault},
 };
-use crate::{policy::AddressPolicy, types::Name};
-
-/// The sets of the file.
-#[derive(Default)]
-pub(super) struct Sets {
-    by_name: HashMap<Name, Set>,
-    /// What lists that name sets were compiled to: a thousand consumers may name one large set.
-    pub(super) compiled: HashMap<WrittenLists, AddressPolicy>,
-}
-
-struct Set {
-    nets: Vec<IpNet>,
-    name_at: Span,
-    used: bool,
-}
+use crate::types::Name;
 
 pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Sets {
     let mut sets = Sets::default();
     let Some(mut table) = root.section("sets", "[sets]", reading) else { return sets };
     for item in table.take_all() {
         let Some(name) = name(&item, reading) else { continue };
-        let nets = access::only_nets(access::each(&item, reading, own));
+        let nets = item.each(reading, own).into_iter().map(|(net, _)| net).collect();
         if item.value.as_array().is_some_and(|list| list.is_empty()) {
             reading.warning(&item.at, "an empty set stands for no address").hint("name its nets");
         }

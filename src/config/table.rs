@@ -51,6 +51,10 @@ pub(super) enum Wanted {
     Table,
 }
 
+/// Faults of one list that are told one by one. Each shows its line, and a list of 100,000 nets may
+/// stand on one: to tell all of them would take the square of its length.
+pub(super) const TOLD: usize = 20;
+
 impl<'t> Table<'t> {
     pub(super) fn new(label: &'static str, at: Span, table: &'t DeTable<'t>) -> Self {
         let mut entries: Vec<Entry<'_>> = table
@@ -239,6 +243,26 @@ impl<'t> Item<'t> {
             ..self.clone()
         };
         Some(array.iter().map(element).collect())
+    }
+
+    /// What `read` makes of each element, until too many have faults.
+    pub(super) fn each<T>(
+        &self,
+        reading: &mut Reading<'_>,
+        read: impl Fn(&Self, &mut Reading<'_>) -> Vec<T>,
+    ) -> Vec<T> {
+        let items = self.list(reading).unwrap_or_default();
+        let (mut values, before) = (Vec::new(), reading.problems_so_far());
+        for (index, item) in items.iter().enumerate() {
+            if reading.problems_so_far() - before >= TOLD {
+                let left = items.len() - index;
+                let message = format!("`{}`: {left} more elements weren't looked at", self.name);
+                reading.error(&item.at, message).hint("mend those above first");
+                break;
+            }
+            values.extend(read(item, reading));
+        }
+        values
     }
 
     /// A list of texts, each read by `parse`; those that can't be are reported and left out.
