@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
@@ -24,6 +25,10 @@ pub(super) struct Entrance {
     socket: std::net::TcpListener,
     way: Arc<Way>,
 }
+
+/// What may wait in the system for a client that doesn't read, in bytes. Its own bound is megabytes, and
+/// with 2,000 such clients it has no room left for anybody's packets.
+const MOST_UNSENT: u32 = 128 * 1024;
 
 struct Way {
     door: Arc<Door>,
@@ -126,6 +131,8 @@ impl Way {
         if socket.set_nodelay(true).is_err() {
             return;
         }
+        // Where the system has no such bound, its own has to do.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MOST_UNSENT);
         let peer = if self.wants_header {
             tokio::select! {
                 // Boxed, as the handshake is.
