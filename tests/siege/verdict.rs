@@ -104,6 +104,9 @@ impl Row {
         if self.operations < self.wanted {
             faults.push(format!("{} operations of {}: no attack", self.operations, self.wanted));
         }
+        if self.cut == 0 && self.attack.is_cut() {
+            faults.push("nothing of it was refused".to_owned());
+        }
         if !self.said.is_empty() {
             faults.push(format!("it said: {}", self.said));
         }

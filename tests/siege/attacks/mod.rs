@@ -117,6 +117,22 @@ impl Attack {
         }
     }
 
+    /// Whether the gateway has to refuse or to end something; those that are slow or silent may stay until
+    /// their deadline.
+    pub(crate) const fn is_cut(self) -> bool {
+        !matches!(
+            self,
+            Self::SlowHead
+                | Self::SlowBody
+                | Self::SlowRead
+                | Self::Handshakes
+                | Self::HalfAHello
+                | Self::NoAnswerToTheHello
+                | Self::ZeroWindow
+                | Self::AbandonedStreams
+        )
+    }
+
     /// Whether somebody calls meanwhile with a key that only the upstream knows.
     pub(crate) const fn has_guest(self) -> bool {
         matches!(self, Self::MadeUpKeys)
