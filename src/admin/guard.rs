@@ -96,6 +96,10 @@ fn host(fields: &HeaderMap) -> Option<Authority> {
 /// An address, or a name that never leaves the machine. Any other name may be one that a page's
 /// owner has just pointed at this address: DNS rebinding.
 fn is_ours(authority: &Authority) -> bool {
+    // With a user before it, it is no Host (RFC 9110 7.2).
+    if authority.as_str().contains('@') {
+        return false;
+    }
     let host = authority.host();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()

@@ -144,6 +144,10 @@ fn put_aside(file: &Path) {
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // Of a pipe the opening alone would wait for ever.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -29,7 +29,7 @@ pub use operator::TooManyBans;
 pub use rules::{BanMode, BanRules};
 pub use text::{BadLine, read_line, write_line};
 
-use crate::types::{AddressGroup, Nanos};
+use crate::types::{AddressGroup, KeyDigest, Nanos};
 
 const WAYS: usize = 8;
 
@@ -167,14 +167,26 @@ impl Bans {
 
     /// A wrong key came. The bans that begin with it, which are none, one, or with the wider net of
     /// an IPv6 address two.
-    pub fn wrong_key(&self, rules: &BanRules, client: IpAddr, now: Nanos) -> Vec<Ban> {
+    ///
+    /// Of a key that the upstream refused, `again` tells which it is: sent again and again it is no
+    /// guess, but a client in whose server something is wrong.
+    pub fn wrong_key(
+        &self,
+        rules: &BanRules,
+        (client, again): (IpAddr, Option<KeyDigest>),
+        now: Nanos,
+    ) -> Vec<Ban> {
         if rules.mode == BanMode::Off || rules.exempt.lets_in(client) {
             return Vec::new();
         }
         let now = at(now);
+        let key = again.map(|key| self.hasher.hash_one(key));
         let count = |(net, factor): (IpNet, u32)| {
             let mut set = self.set(net)?;
             let entry = self.claim(&mut set, net, now)?;
+            if key.is_some_and(|key| std::mem::replace(&mut entry.last_key, key) == key) {
+                return None;
+            }
             let quota = rules.wrong_keys.times(factor);
             let lasts = entry.count(quota, (rules.first, rules.longest), now)?;
             let left = SignedDuration::try_from(lasts).ok();
@@ -320,8 +332,12 @@ impl Bans {
             let unbanned = set.iter().enumerate().filter(|(_, entry)| entry.until <= now);
             unbanned.min_by_key(|(_, entry)| entry.seen).map(|(way, _)| way)
         };
+        // All banned: the ban that ends first makes way, or nobody new could be.
+        let ends_first = |set: &[Entry; WAYS]| {
+            set.iter().enumerate().min_by_key(|(_, entry)| entry.until).map(|(way, _)| way)
+        };
         let own = set.iter().position(|entry| entry.net == Some(net));
-        let way = own.or_else(|| free(set)).or_else(|| oldest(set))?;
+        let way = own.or_else(|| free(set)).or_else(|| oldest(set)).or_else(|| ends_first(set))?;
         let entry = set.get_mut(way)?;
         if entry.net != Some(net) {
             if entry.net.is_none() {

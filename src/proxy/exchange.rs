@@ -58,7 +58,7 @@ async fn answer(
     known: &mut Known,
 ) -> Result<End, Stopped> {
     if let DoorKind::Redirect { port } = place.door.kind {
-        let answer = redirect::to_tls(place, head, port)?;
+        let answer = redirect::to_tls(place, head, (port, known))?;
         return Ok(respond::send(place, client, known, (head, answer)).await);
     }
     let (lead, source) = admit::enter(place, head, known)?;

@@ -129,7 +129,8 @@ pub(super) fn address(client: IpAddr, access: &Access, route: &Route) -> Result<
     Ok(comes_from(client, &route.nets)?.or(of_access))
 }
 
-fn comes_from(client: IpAddr, nets: &AddressPolicy) -> Result<WouldBe, Denial> {
+/// The address policy of one place of the configuration.
+pub(super) fn comes_from(client: IpAddr, nets: &AddressPolicy) -> Result<WouldBe, Denial> {
     match nets.judge(client) {
         Admittance::LetIn => Ok(None),
         Admittance::Observed => Ok(Some(Denial::Address)),

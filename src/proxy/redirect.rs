@@ -1,4 +1,8 @@
-use super::{place::Place, respond::Answer};
+use super::{
+    gates,
+    place::{Known, Place},
+    respond::Answer,
+};
 use crate::{
     types::{Denial, WebPath},
     wire::RequestHead,
@@ -8,9 +12,17 @@ use crate::{
 /// key has travelled in clear already and a redirect would hide that it is burnt.
 ///
 /// # Errors
-/// `Insecure` on a path of an `mcp` route or of its OAuth, `Host` and `Malformed` as anywhere.
-pub(super) fn to_tls(place: &Place<'_>, head: &RequestHead, port: u16) -> Result<Answer, Denial> {
-    let routes = &place.snapshot.routes;
+/// `Address` and `Banned` as anywhere, `Insecure` on a path of an `mcp` route or of its OAuth, `Host` and `Malformed` as anywhere.
+pub(super) fn to_tls(
+    place: &Place<'_>,
+    head: &RequestHead,
+    (port, known): (u16, &mut Known),
+) -> Result<Answer, Denial> {
+    let (routes, access) = (&place.snapshot.routes, &place.snapshot.access);
+    let client = gates::client_address(head, place.peer, access)?;
+    known.client = client;
+    known.would_be(gates::comes_from(client, &access.nets)?);
+    known.would_be(gates::banned(client, place)?);
     // In whatever spelling: the redirect repeats the path.
     let path = WebPath::read(head.target()).map_err(Denial::Malformed)?;
     if routes.touch_mcp(&path) || routes.touch_oauth(&path) {

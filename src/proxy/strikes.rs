@@ -37,7 +37,8 @@ pub(super) fn wrong_key(place: &Place<'_>, known: &Known) {
     if place.snapshot.access.trusted_proxies.trusts(known.client) {
         return;
     }
-    for ban in state.bans.wrong_key(rules, known.client, Nanos::now()) {
+    let again = known.key.filter(|_| known.key_refused);
+    for ban in state.bans.wrong_key(rules, (known.client, again), Nanos::now()) {
         state.metrics.banned(ban.cause.as_str());
         let seconds = ban.left.map_or(0, |left| left.as_secs());
         let (client, cause) = (known.client, ban.cause.as_str());

@@ -33,6 +33,8 @@ pub struct Heard {
     pub consumer: Option<Arc<Consumer>>,
     /// The client's address as policy sees it.
     pub client: IpAddr,
+    /// Whether a key was found.
+    pub has_key: bool,
     /// The path, as a log shows it.
     pub path: LoggablePath,
 }
@@ -80,6 +82,7 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
         consumer: known.consumer,
         client: known.client,
         path: known.path,
+        has_key: known.key.is_some(),
     })
 }
 
@@ -91,7 +94,7 @@ async fn ask(
     known: &mut Known,
 ) -> Result<(), Stopped> {
     if let DoorKind::Redirect { port } = place.door.kind {
-        redirect::to_tls(place, head, port)?;
+        redirect::to_tls(place, head, (port, known))?;
         return Ok(());
     }
     let (lead, source) = admit::enter(place, head, known)?;

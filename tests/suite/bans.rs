@@ -358,3 +358,30 @@ async fn a_ban_outlives_a_restart() {
     asked(&gateway, &call(&Key::new())).await.refused(403, "banned");
     gateway.metric_becomes("portcullis_banned_addresses", &[], 1.0).await;
 }
+
+/// Its server may be out of order, and refuse everybody.
+#[tokio::test]
+async fn a_friend_whose_key_the_upstream_refuses_for_a_while_is_not_banned_for_trying() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).also(TWO).start();
+    let (mut client, key) = (guesser(&gateway).await, Key::new());
+    for _ in 0..5 {
+        client.send(&call(&key)).await;
+        upstream.next().await.respond(401, &[], "").await;
+        assert_eq!(client.answer().await.status, 401);
+    }
+    client.send(&call(&key)).await;
+    upstream.answer("{}").await;
+    assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_redirect_asks_who_comes_too() {
+    let upstream = Upstream::start().await;
+    let access = "[access]\ndeny = [\"203.0.113.66\"]\ntrusted_proxies = [\"127.0.0.7\"]";
+    let gateway = Setup::new(&upstream).routes(WITH_SITE).tls().redirect().also(access).start();
+    let mut client = gateway.client_of("redirect", GUESSER).await;
+    client.ask(&Call::get("/x")).await;
+    let denied = Call::get("/x").field("x-forwarded-for", "203.0.113.66");
+    client.ask(&denied).await.refused(403, "address");
+}

@@ -137,6 +137,8 @@ impl Gate {
     fn concerns(self, case: &Case<'_>) -> bool {
         let is_web = case.route.is_some_and(Route::is_web);
         match self {
+            // What is redirected is asked no more.
+            _ if case.route.is_none() && self > Self::Path => self == Self::Ban,
             Self::Origin | Self::Credential | Self::Key | Self::Session | Self::Rules => !is_web,
             Self::MediaType => !is_web && case.method == "POST",
             Self::ConsumerAddress => case.consumer.is_some(),

@@ -11,8 +11,10 @@ use serde_json::Value;
 use super::{chain::Case, lines};
 use crate::{
     config::Outline,
+    observe::{Syntax, redact},
     policy::Consumer,
     snapshot::{Route, Snapshot},
+    types::Untrusted,
 };
 
 /// What can't be found, and how to mend it.
@@ -50,6 +52,27 @@ pub(super) fn find(log: impl BufRead, id: &str) -> Result<Line, Unfound> {
     found.ok_or(Unfound::Line)
 }
 
+/// A text of a line as a terminal may have it: anybody may have written it, into this log or another.
+fn shown(text: &str) -> String {
+    let text = redact(text.as_bytes(), Syntax::Text, |_| false).line;
+    Untrusted::new(std::str::from_utf8(&text).unwrap_or_default()).shown().into_owned()
+}
+
+/// What stands between blanks. A client may have put some into a text, which then has quotes.
+fn words(line: &str) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(|c| {
+        (quoted, escaped) = match c {
+            _ if escaped => (quoted, false),
+            '\\' if quoted => (quoted, true),
+            '"' => (!quoted, false),
+            _ => (quoted, false),
+        };
+        c == ' ' && !quoted
+    })
+    .collect()
+}
+
 impl Line {
     fn read(text: &str) -> Option<Self> {
         let text = text.trim_end();
@@ -57,15 +80,19 @@ impl Line {
         let json = text.find('{').and_then(|at| serde_json::from_str(text.get(at..)?).ok());
         let Some(Value::Object(fields)) = json else { return Some(Self::read_text(text)) };
         let plain = |value: Value| match value {
-            Value::String(text) => text,
-            other => other.to_string(),
+            Value::String(text) => shown(&text),
+            other => shown(&other.to_string()),
         };
         Some(Self(fields.into_iter().map(|(name, value)| (name, plain(value))).collect()))
     }
 
     fn read_text(text: &str) -> Self {
-        let fields = text.split(' ').filter_map(|part| part.split_once('='));
-        let unquoted = |value: &str| value.trim_matches('"').to_owned();
+        let parts = words(text);
+        let fields = parts.iter().filter_map(|part| part.split_once('='));
+        let unquoted = |value: &str| {
+            let read = serde_json::from_str::<String>(value);
+            shown(&read.unwrap_or_else(|_| value.to_owned()))
+        };
         Self(fields.map(|(name, value)| (name.to_owned(), unquoted(value))).collect())
     }
 

@@ -176,7 +176,7 @@ impl Asked {
             method: question.method.clone(),
             tool: question.tool.clone(),
             has_origin: question.origin,
-            has_key: question.has_key,
+            has_key: question.has_key || heard.has_key,
             route: heard.route.as_deref(),
             consumer: heard.consumer.as_deref(),
             meant: question.meant.as_deref(),

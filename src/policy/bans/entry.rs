@@ -8,6 +8,9 @@ use crate::{policy::Quota, types::Nanos};
 /// Times of the table begin so long before the process does, because a kept ban may have ended then.
 const BEFORE: u64 = 366 * 86_400 * 1_000_000_000;
 
+/// How many times the rate of wrong keys is too many, whatever right ones come between.
+const UNCLEARED: u64 = 10;
+
 /// What is known of a net from which wrong keys came.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
@@ -17,6 +20,11 @@ pub(super) struct Entry {
     pub(super) arrival: u64,
     /// When the last wrong key came.
     pub(super) seen: u64,
+    /// The same at ten times the rate, which no right key clears: whoever has a key could else put it
+    /// between guesses, and guess for ever.
+    pub(super) total: u64,
+    /// The hash of the last wrong key.
+    pub(super) last_key: u64,
     /// When the last ban ends or ended; 0 where there was none.
     pub(super) until: u64,
     pub(super) strikes: u32,
@@ -36,9 +44,11 @@ impl Entry {
             return None;
         }
         let cell = nanos(quota.period) / u64::from(quota.count.get());
+        let most = cell.saturating_mul(u64::from(quota.burst.get()));
         let arrival = self.arrival.max(now).saturating_add(cell);
-        if arrival - now <= cell.saturating_mul(u64::from(quota.burst.get())) {
-            self.arrival = arrival;
+        let total = self.total.max(now).saturating_add(cell / UNCLEARED);
+        if arrival - now <= most && total - now <= most {
+            (self.arrival, self.total) = (arrival, total);
             return None;
         }
         let strikes = if self.is_forgiven(longest, now) { 0 } else { self.strikes };
@@ -46,7 +56,7 @@ impl Entry {
         let lasts = first.saturating_mul(doubled).min(longest);
         let until = now.saturating_add(nanos(lasts));
         let strikes = strikes.saturating_add(1);
-        *self = Self { arrival: 0, until, strikes, told: 0, ..*self };
+        *self = Self { arrival: 0, total: 0, until, strikes, told: 0, ..*self };
         Some(lasts)
     }
 

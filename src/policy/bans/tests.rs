@@ -41,7 +41,7 @@ fn wait(bans: &Bans, rules: &BanRules, client: &str, now: Nanos) -> Option<u64> 
 
 /// So many wrong keys at once.
 fn guess(bans: &Bans, rules: &BanRules, client: &str, (count, now): (u32, Nanos)) -> Vec<Ban> {
-    (0..count).flat_map(|_| bans.wrong_key(rules, ip(client), now)).collect()
+    (0..count).flat_map(|_| bans.wrong_key(rules, (ip(client), None), now)).collect()
 }
 
 #[test]
@@ -97,6 +97,39 @@ fn wrong_keys_wear_off_and_a_right_one_clears_them() {
 }
 
 #[test]
+fn who_has_a_key_cant_guess_on_by_putting_it_between_the_guesses() {
+    let (bans, rules, client) = (Bans::new(64), rules(10), "192.0.2.7");
+    let begun = (0..12).flat_map(|_| {
+        let begun = guess(&bans, &rules, client, (9, after(0)));
+        bans.right_key(ip(client));
+        begun
+    });
+    assert_eq!(begun.count(), 1);
+}
+
+#[test]
+fn one_key_that_a_server_refuses_again_and_again_is_one_guess() {
+    let (bans, rules, client) = (Bans::new(64), rules(2), ip("192.0.2.7"));
+    let key = |text: &str| Some(crate::types::Secret::new(text.to_owned()).digest());
+    for _ in 0..20 {
+        assert_eq!(bans.wrong_key(&rules, (client, key("the friend's")), after(0)), []);
+    }
+    assert_eq!(bans.wrong_key(&rules, (client, key("b")), after(0)), []);
+    assert_eq!(bans.wrong_key(&rules, (client, key("c")), after(0)).len(), 1);
+}
+
+#[test]
+fn where_all_are_banned_the_ban_that_ends_first_makes_way() {
+    let (bans, rules) = (Bans::new(8), rules(1));
+    for last in 0..9 {
+        let client = format!("192.0.2.{last}");
+        assert_eq!(guess(&bans, &rules, &client, (2, after(last))).len(), 1, "{client}");
+    }
+    assert!(wait(&bans, &rules, "192.0.2.0", after(9)).is_none());
+    assert!(wait(&bans, &rules, "192.0.2.8", after(9)).is_some());
+}
+
+#[test]
 fn a_64_is_one_address_and_a_48_may_have_ten_times_as_many() {
     let (bans, rules) = (Bans::new(4096), rules(10));
     let begun = guess(&bans, &rules, "2001:db8:1:2::1", (11, after(0)));
@@ -122,7 +155,7 @@ fn strangers_evict_no_ban_and_made_up_addresses_take_no_memory() {
     guess(&bans, &rules, "192.0.2.7", (11, after(0)));
     for number in 0..100_000_u32 {
         let client = IpAddr::from(number.wrapping_mul(2_654_435_761).to_be_bytes());
-        bans.wrong_key(&rules, client, after(1));
+        bans.wrong_key(&rules, (client, None), after(1));
     }
     assert!(wait(&bans, &rules, "192.0.2.7", after(1)).is_some());
     assert!(bans.in_use.load(Ordering::Relaxed) <= 64);

@@ -315,3 +315,27 @@ fn a_line_of_text_and_one_behind_a_prefix_are_found_too() {
         assert_eq!(code, Some(0), "{said}");
     }
 }
+
+/// A line may be anybody's.
+#[test]
+fn what_a_line_says_can_neither_drive_a_terminal_nor_pass_for_another_field() {
+    let dir = TempDir::new().unwrap();
+    let config = dir.path().join("portcullis.toml");
+    let upstream = "127.0.0.1:1".parse().unwrap();
+    std::fs::write(&config, file("127.0.0.1:0", upstream, &Key::new().sha256())).unwrap();
+    let of = "\"request_id\":\"0123456789abcdef\",\"route\":\"mcp\",\"client\":\"127.0.0.1\"";
+    let key = "qQxJzWvKqYxZwVjQkXzJqWvYxKzQjVwX";
+    let escapes =
+        format!("{{{of},\"method\":\"\\u001b]0;x\\u0007GET\",\"path\":\"/mcp/ptc_{key}\"}}");
+    let forged = "ts info exchange request_id=0123456789abcdef route=mcp client=127.0.0.1 method=POST \
+                  path=/api/mcp status=200 outcome=answered tool=\"x reason=banned y=\"";
+    let behind = format!("{}{{{of},\"reason\":\"banned\"}}", "a".repeat(256 * 1024));
+    for (log, found) in [(escapes.as_str(), true), (forged, true), (&behind, false)] {
+        let mut command = explain(&config);
+        command.args(["--request", "0123456789abcdef"]);
+        let (said, code) = told(command, log);
+        assert_eq!(code, Some(if found { 0 } else { 1 }), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{7}']) && !said.contains(key), "{said}");
+        assert!(!said.contains("refused as"), "{said}");
+    }
+}
