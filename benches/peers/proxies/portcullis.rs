@@ -36,6 +36,7 @@ deny = ["192.0.2.0/24", "198.51.100.0/24"]
 
 [limits]
 connections_per_address = 9000
+streams_per_address = 9000
 handshakes = 1024
 
 [upstreams.server]
