@@ -29,8 +29,8 @@ fn a_line_of_version_1_tells_the_source() {
         ("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255:65535"),
         ("PROXY TCP6 2001:DB8::1 ::1 0 443\r\nGET /", "[2001:db8::1]:0"),
         ("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 1\r\n", "192.0.2.1:1"),
-        ("PROXY UNKNOWN\r\n", "own"),
-        ("PROXY UNKNOWN ffff:f...f:ffff whatever 99999 x\r\n", "own"),
+        ("PROXY UNKNOWN\r\n", "0.0.0.0:0"),
+        ("PROXY UNKNOWN ffff:f...f:ffff whatever 99999 x\r\n", "0.0.0.0:0"),
     ] {
         assert_eq!(source(text.as_bytes()), Ok(Some(told.to_owned())), "{text:?}");
     }
@@ -74,7 +74,7 @@ fn a_line_has_107_bytes_at_most() {
         let begin = "PROXY UNKNOWN ";
         [begin, &"x".repeat(length - begin.len() - 2), "\r\n"].concat()
     };
-    assert_eq!(source(line(107).as_bytes()), Ok(Some("own".to_owned())));
+    assert_eq!(source(line(107).as_bytes()), Ok(Some("0.0.0.0:0".to_owned())));
     assert_eq!(source(line(108).as_bytes()), Err(NoProxyHeader));
     assert_eq!(source(&line(108).as_bytes()[..106]), Ok(None), "it may still end");
     assert_eq!(source(&line(108).as_bytes()[..107]), Err(NoProxyHeader), "it can't any more");
@@ -96,8 +96,8 @@ fn a_block_of_version_2_tells_the_source() {
         (block_of(0x20, 0x00, &[]), "own"),
         (block_of(0x20, 0x11, &[1; 12]), "own"),
         (block_of(0x20, 0x31, &[1; 216]), "own"),
-        (block_of(0x21, 0x00, &[7; 9]), "own"),
-        (block_of(0x21, 0x00, &[7; 520]), "own"),
+        (block_of(0x21, 0x00, &[7; 9]), "0.0.0.0:0"),
+        (block_of(0x21, 0x00, &[7; 520]), "0.0.0.0:0"),
     ] {
         let read = ProxyHeader::read(&bytes).unwrap().unwrap();
         assert_eq!(read.length, bytes.len());
