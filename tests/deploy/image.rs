@@ -63,5 +63,5 @@ fn only_what_is_built_goes_to_the_builder() {
         .filter(|line| !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
-    assert_eq!(lines, ["*", "!Cargo.toml", "!Cargo.lock", "!src"]);
+    assert_eq!(lines, ["*", "!Cargo.toml", "!Cargo.lock", "!.cargo", "!src"]);
 }
