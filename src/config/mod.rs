@@ -14,6 +14,7 @@
 //! This room alone reads the environment and the files that a configuration names.
 
 mod access;
+mod arguments;
 mod bans;
 mod certificates;
 mod conflicts;

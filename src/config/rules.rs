@@ -1,12 +1,13 @@
 //! `tools`, `prompts` and `resources` of a route or a consumer.
 
 use super::{
+    arguments,
     mask::shown,
     reading::Reading,
     table::{Item, Table},
     value::Fault,
 };
-use crate::policy::{BadGlob, Glob, Names, Rules, names_a_resource};
+use crate::policy::{ArgumentRules, BadGlob, Glob, Names, Rules, names_a_resource};
 
 /// Tools of Postiz that reach everything: the one runs its whole agent, the other calls whatever a
 /// provider has.
@@ -17,9 +18,10 @@ const REACH_ALL: [&str; 2] = ["ask_postiz", "triggerTool"];
 /// An `allow` list denies the rest, and the rest is also what stands in no list: beside one, a kind
 /// that is left out is closed.
 pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<Rules> {
+    let mut arguments = Vec::new();
     let mut list = |name: &'static str| {
         let item = table.take(name)?;
-        let names = names(&item, name, reading);
+        let names = names(&item, name, &mut arguments, reading);
         warn_of_reach(&names, &item, reading);
         Some(names)
     };
@@ -32,16 +34,23 @@ pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<R
     let left_out = || if closes { Names::none() } else { Names::default() };
     Some(Rules {
         tools: tools.unwrap_or_else(left_out),
+        arguments,
         prompts: prompts.unwrap_or_else(left_out),
         resources: resources.unwrap_or_else(left_out),
     })
 }
 
-fn names(item: &Item<'_>, label: &'static str, reading: &mut Reading<'_>) -> Names {
+fn names(
+    item: &Item<'_>,
+    label: &'static str,
+    arguments: &mut Vec<(Glob, ArgumentRules)>,
+    reading: &mut Reading<'_>,
+) -> Names {
     // What can't be read lets nothing in; it isn't run anyway.
     let Some(mut lists) = item.table(label, reading) else { return Names::none() };
     let (allow, deny) = (lists.take("allow"), lists.take("deny"));
-    if allow.is_none() && deny.is_none() {
+    let of_tools = (label == "tools").then(|| lists.take("arguments")).flatten();
+    if allow.is_none() && deny.is_none() && of_tools.is_none() {
         reading
             .error(&item.at, format!("`{}` says nothing", item.name))
             .hint("write { allow = [\"integrationList\"] } or { deny = [\"triggerTool\"] }");
@@ -52,11 +61,14 @@ fn names(item: &Item<'_>, label: &'static str, reading: &mut Reading<'_>) -> Nam
     };
     let allow = allow.map(|item| globs(item, reading));
     let deny = deny.map(|item| globs(item, reading)).unwrap_or_default();
+    if let Some(item) = of_tools {
+        *arguments = arguments::read(&item, reading);
+    }
     lists.finish(&[], reading);
     Names { allow, deny }
 }
 
-fn glob(text: &str) -> Result<Glob, Fault> {
+pub(super) fn glob(text: &str) -> Result<Glob, Fault> {
     Glob::parse(text).map_err(|bad| match bad {
         BadGlob::Empty => Fault::new("an empty name").hint("write a name, or \"*\" for every name"),
         BadGlob::TooLong => Fault::new("a name of more than 256 bytes").hint("shorten it with a *"),

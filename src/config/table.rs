@@ -102,6 +102,11 @@ impl<'t> Table<'t> {
         self.entries.iter().any(|entry| entry.key == name)
     }
 
+    /// Whether something is written that nobody has taken.
+    pub(super) fn has_unread(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.read)
+    }
+
     /// Takes a table of the file's top level.
     pub(super) fn section(
         &mut self,

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::json::{Bounds, Fault, Json, Sort, fold};
+use super::json::{Bounds, Fault, Json, Sort};
+use crate::types::fold;
 
 /// What a list is of, told by the member of the result that holds it. Which request an answer is to
 /// doesn't matter: on a resumed stream nobody knows, and two requests of one id would pass for each

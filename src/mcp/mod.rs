@@ -1,6 +1,7 @@
 //! The protocol as its specification writes it: JSON-RPC messages, method names and event streams.
 //! No policy and no I/O.
 
+mod arguments;
 mod endpoint;
 mod events;
 mod heads;
@@ -11,6 +12,7 @@ mod method;
 mod session;
 mod whole_events;
 
+pub use arguments::look_at;
 pub use endpoint::{FirstEvent, Replaced, Step, replace_data};
 pub use events::EventScan;
 pub use heads::{Heads, Line};

@@ -21,4 +21,7 @@ pub use limits::{Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use places::{Places, Ticket};
 pub use pressure::{Descriptors, Pressure};
-pub use rules::{BadGlob, Glob, Names, Rulebook, Rules, names_a_resource};
+pub use rules::{
+    ArgumentRules, BadGlob, Check, Glob, Moment, Names, Rulebook, Rules, Scalar, names_a_resource,
+    time,
+};

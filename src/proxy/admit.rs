@@ -191,7 +191,7 @@ pub(super) async fn admit(
     let book = judge::rulebook(rules, principal.consumer());
     if let Some(call) = &known.call {
         judge::head_agrees(&heads, call)?;
-        judge::calls(book.as_ref(), &heads, call)?;
+        judge::calls(book.as_ref(), &heads, (call, &body))?;
     }
     let opens = (head.method, known.call.as_ref());
     let per_address = snapshot.limits.streams_per_address;

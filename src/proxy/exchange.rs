@@ -1,6 +1,6 @@
 use super::{
     admit, forward,
-    place::{End, Entered, Judged, Known, McpEntered, Place, Stopped},
+    place::{End, Entered, Known, McpEntered, Place, Stopped},
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
@@ -24,8 +24,9 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
             strikes::refused(place, &known, denial);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
-        Err(Stopped::Judged(Judged { element, denial })) => {
-            known.refused = Some(element);
+        Err(Stopped::Judged(judged)) => {
+            let denial = judged.denial;
+            known.refused = Some(judged);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Gone) => End::gone(),

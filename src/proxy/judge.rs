@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::place::Judged;
 use crate::{
-    mcp::{Body, Heads, Kind, Line, Message, Method, Subject},
+    mcp::{self, Body, Heads, Kind, Line, Message, Method, Subject},
     policy::{Consumer, Rulebook},
     snapshot::McpRoute,
     types::Denial,
@@ -44,12 +46,40 @@ pub(super) fn rulebook(route: &McpRoute, consumer: Option<&Arc<Consumer>>) -> Op
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.
-pub(super) fn calls(book: Option<&Rulebook>, heads: &Heads<'_>, call: &Body) -> Result<(), Judged> {
+pub(super) fn calls(
+    book: Option<&Rulebook>,
+    heads: &Heads<'_>,
+    (call, body): (&Body, &[u8]),
+) -> Result<(), Judged> {
     let Some(book) = book else { return Ok(()) };
     let mirrors = heads.mirror();
-    let judged = call.messages().iter().map(|asked| message(book, asked, mirrors));
-    for (element, judged) in judged.enumerate() {
-        judged.map_err(|denial| Judged { element, denial })?;
+    for (element, asked) in call.messages().iter().enumerate() {
+        let refuse = |(denial, words)| Judged { element, denial, words };
+        message(book, asked, mirrors).map_err(|denial| refuse((denial, None)))?;
+        arguments(book, asked, body).map_err(refuse)?;
+    }
+    Ok(())
+}
+
+/// The arguments of a tool are what the rules of everyone want them to be. A call without any has
+/// none of them.
+fn arguments(
+    book: &Rulebook,
+    message: &Message,
+    body: &[u8],
+) -> Result<(), (Denial, Option<Arc<str>>)> {
+    let Some(tool) = message.tool() else { return Ok(()) };
+    let written = message.arguments.clone().and_then(|place| body.get(place));
+    let written = written.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("{}");
+    for rules in book.arguments(tool.as_str()) {
+        let (now, mut broken) = (Timestamp::now(), None);
+        let walked = mcp::look_at(written, rules.pointers(), |pointer, found| {
+            rules.hold(pointer, &found, now).map_break(|words| broken = Some(words))
+        });
+        walked.map_err(|denial| (denial, None))?;
+        if broken.is_some() {
+            return Err((Denial::Argument, broken));
+        }
     }
     Ok(())
 }

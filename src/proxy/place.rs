@@ -64,8 +64,8 @@ pub(super) struct Known {
     pub(super) call: Option<Body>,
     /// The first refusal that would have been one if what is observed were in force.
     pub(super) observed: Option<Denial>,
-    /// Which message of a batch was refused, and the others with it.
-    pub(super) refused: Option<usize>,
+    /// Which message was refused, and of a batch the others with it.
+    pub(super) refused: Option<Judged>,
     /// Where it was sent.
     pub(super) upstream: Option<Name>,
     /// The open stream of the legacy transport that hears of this call.
@@ -127,6 +127,8 @@ pub(super) struct Judged {
     /// Which of a batch it is.
     pub(super) element: usize,
     pub(super) denial: Denial,
+    /// What the rule says that was broken, where it has words of its own.
+    pub(super) words: Option<Arc<str>>,
 }
 
 /// What became of an exchange.

@@ -235,16 +235,18 @@ fn spares_sessions(known: &Known, call: &Body, denial: Denial) -> bool {
 
 /// The refusal of one message; of the others of a batch too, if only one is at fault.
 fn refusal_of(known: &Known, denial: Denial, (element, message): (usize, &mcp::Message)) -> String {
-    if known.refused.is_some_and(|refused| refused != element) {
+    if known.refused.as_ref().is_some_and(|judged| judged.element != element) {
         let code = Denial::NotRpc.face().code;
         return with_data(known, denial, &message.id, (code, BATCH_TEXT));
     }
-    let text = match message.named() {
-        Some(name) if matches!(denial, Denial::Tool | Denial::Prompt) => {
-            format!("{}: {}", denial.text(known.id), echoed(name)).into()
-        }
-        _ => denial.text(known.id),
+    let words = known.refused.as_ref().and_then(|judged| judged.words.as_deref());
+    let told = match (words, message.named()) {
+        (Some(words), _) => Some(escaped(words)),
+        (None, Some(name)) if matches!(denial, Denial::Tool | Denial::Prompt) => Some(echoed(name)),
+        _ => None,
     };
+    let text = denial.text(known.id);
+    let text = told.map_or(text.clone(), |told| format!("{text}: {told}").into());
     with_data(known, denial, &message.id, (denial.face().code, &text))
 }
 
@@ -254,6 +256,13 @@ const BATCH_TEXT: &str = "Refused with its batch: another message of it isn't al
 fn echoed(name: &Untrusted) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
     name.as_str().chars().filter(plain).take(Untrusted::SHOWN_CHARS).collect()
+}
+
+/// The words of the configuration within a JSON text.
+fn escaped(words: &str) -> String {
+    let json = serde_json::Value::from(words).to_string();
+    let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or_default().to_owned()
 }
 
 /// The errors for the calls of a stream that the upstream has left, one for each that waits.

@@ -207,8 +207,9 @@ mod tests {
     }
 
     fn rules() -> impl Strategy<Value = Arc<Rules>> {
-        (names(), names(), names())
-            .prop_map(|(tools, prompts, resources)| Arc::new(Rules { tools, prompts, resources }))
+        (names(), names(), names()).prop_map(|(tools, prompts, resources)| {
+            Arc::new(Rules { tools, arguments: Vec::new(), prompts, resources })
+        })
     }
 
     type Kind = (&'static str, &'static str, &'static str, fn(&str) -> Value);

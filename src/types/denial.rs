@@ -79,6 +79,8 @@ pub enum Denial {
     HeadMismatch,
     /// The rules don't let the tool be called.
     Tool,
+    /// The rules don't let the tool be called with such arguments. The rule has words of its own.
+    Argument,
     /// The rules don't let the prompt be used.
     Prompt,
     /// The rules don't let the resource be read.
@@ -234,6 +236,7 @@ impl Denial {
             ),
             // As the specification has it for what isn't there: nobody learns that it is.
             Self::Tool => (S::BAD_REQUEST, -32602, "tool", "Unknown tool"),
+            Self::Argument => (S::BAD_REQUEST, -32602, "argument", "Argument not allowed"),
             Self::Prompt => (S::BAD_REQUEST, -32602, "prompt", "Unknown prompt"),
             Self::Resource => (S::BAD_REQUEST, -32602, "resource", "Unknown resource"),
             Self::MethodDenied => (S::BAD_REQUEST, -32601, "method_denied", "Method not found"),
@@ -290,7 +293,10 @@ impl Denial {
     /// Whether it is told by the call's id wherever it has one: it is the specification's own answer
     /// to such a call.
     pub const fn is_of_the_call(&self) -> bool {
-        matches!(self, Self::Tool | Self::Prompt | Self::Resource | Self::MethodDenied)
+        matches!(
+            self,
+            Self::Tool | Self::Argument | Self::Prompt | Self::Resource | Self::MethodDenied
+        )
     }
 
     /// The `Retry-After` of this denial, in whole seconds, rounded up and at least 1. Where many are

@@ -9,6 +9,7 @@ mod limit;
 mod method;
 mod name;
 mod path;
+mod pointer;
 mod request_id;
 mod secret;
 mod untrusted;
@@ -26,6 +27,7 @@ pub use name::Name;
 pub use path::{
     Path, Segment, Template, TemplateMatch, WebPath, is_key_segment, write_key_segment,
 };
+pub use pointer::{BadPointer, Found, Pointed, Pointers, fold};
 pub use request_id::RequestId;
 pub use secret::{Fingerprint, FingerprintKey, KeyDigest, Secret};
 pub use untrusted::Untrusted;

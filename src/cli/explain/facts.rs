@@ -211,6 +211,11 @@ impl Case<'_> {
         let Some(tool) = &self.tool else {
             return ("it names no tool".into(), None);
         };
+        if self.reason.as_deref() == Some("argument") {
+            let rules = |(owner, name)| self.outline.setting(owner, name, "tools.arguments");
+            let place = owners.into_iter().find_map(rules).map(|(_, place)| place.clone());
+            return ("a rule about an argument is broken; the client was told which".into(), place);
+        }
         let mut allowed = None;
         for (owner, name) in owners {
             let list = |list| self.outline.glob((owner, name, list), tool);

@@ -10,7 +10,6 @@ mod text;
 use std::{borrow::Cow, ops::Range};
 
 use text::Raw;
-pub(crate) use text::fold;
 
 /// What is too much, and what has to be unlike.
 #[derive(Clone, Copy, Debug)]

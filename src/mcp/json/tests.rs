@@ -102,14 +102,6 @@ fn an_escape_is_what_it_stands_for() {
     }
 }
 
-#[test]
-fn a_name_is_folded_as_a_careless_reader_does() {
-    assert_eq!(fold("PARAM\u{17f}"), "params");
-    assert_eq!(fold("to\u{212a}en"), "token");
-    assert_eq!(fold("Näme"), "näme");
-    assert!(matches!(fold("name"), Cow::Borrowed("name")));
-}
-
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -85,18 +85,3 @@ fn pair(high: u32, chars: &mut Chars<'_>) -> Option<char> {
     let mut pair = char::decode_utf16([u16::try_from(high).ok()?, u16::try_from(low).ok()?]);
     pair.next()?.ok()
 }
-
-/// A name as a reader has it that doesn't tell upper case from lower. Go's is one, and takes two
-/// letters beyond ASCII for an `s` and a `k`.
-pub(crate) fn fold(name: &str) -> Cow<'_, str> {
-    let changes = |c: char| c.is_ascii_uppercase() || matches!(c, '\u{17f}' | '\u{212a}');
-    if !name.contains(changes) {
-        return Cow::Borrowed(name);
-    }
-    let folded = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        other => other.to_ascii_lowercase(),
-    };
-    Cow::Owned(name.chars().map(folded).collect())
-}

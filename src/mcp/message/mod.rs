@@ -2,15 +2,15 @@
 
 mod params;
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, ops::Range};
 
 use params::{MAX_JUDGED, Params};
 
 use super::{
     Method,
-    json::{Bounds, Fault, Json, Sort, fold},
+    json::{Bounds, Fault, Json, Sort},
 };
-use crate::types::{Denial, Untrusted};
+use crate::types::{Denial, Untrusted, fold};
 
 /// The most elements of one batch. Above it the array itself is the attack: a megabyte of `[{},{},…]`.
 const MAX_BATCH: usize = 64;
@@ -43,6 +43,8 @@ pub struct Message {
     pub subject: Subject,
     /// The protocol version that `params._meta` names, from 2026-07-28 on.
     pub version: Option<Untrusted>,
+    /// Where `params.arguments` stands in the body.
+    pub arguments: Option<Range<usize>>,
 }
 
 /// What a message is.
@@ -301,6 +303,7 @@ impl Message {
             return Err(Fault::Doubtful);
         }
         let version = members.params.version.take();
+        let arguments = members.params.arguments.take();
         Ok(Self {
             kind,
             id: members.id.filter(|id| *id != "null").map_or(RpcId::NULL, RpcId::new),
@@ -308,6 +311,7 @@ impl Message {
             unheard_of: members.unheard_of,
             subject: members.params.subject(method),
             version: version.map(|version| Untrusted::new(&version)),
+            arguments,
         })
     }
 }

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::{Subject, is_variant};
 use crate::{
@@ -27,6 +27,8 @@ pub(super) struct Params<'a> {
     task: Option<Cow<'a, str>>,
     reference: Reference<'a>,
     subscribes: Subscribes<'a>,
+    /// Where its arguments stand.
+    pub(super) arguments: Option<Range<usize>>,
     /// The protocol version.
     pub(super) version: Option<Cow<'a, str>>,
     /// A member is one that is judged, but for its case.
@@ -79,9 +81,7 @@ impl<'a> Params<'a> {
         match name {
             "name" => self.name = judged(json)?,
             "uri" => self.uri = judged(json)?,
-            "arguments" => {
-                json.skip()?;
-            }
+            "arguments" => self.arguments = Some(json.skip()?),
             "taskId" => self.task = judged(json)?,
             "ref" => json.object_or_skip(|json, name| {
                 let reference = &mut self.reference;

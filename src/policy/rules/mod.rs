@@ -1,17 +1,21 @@
 //! Which tools, prompts and resources somebody may use.
 
+mod arguments;
 mod glob;
 mod uri;
 
 use std::sync::Arc;
 
+pub use arguments::{ArgumentRules, Check, Moment, Scalar, time};
 pub use glob::{BadGlob, Glob};
 
 /// What a route or a consumer may use of a server.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Rules {
     /// By name.
     pub tools: Names,
+    /// What the arguments of tools have to be, by the tools' names.
+    pub arguments: Vec<(Glob, ArgumentRules)>,
     /// By name.
     pub prompts: Names,
     /// By URI.
@@ -75,6 +79,13 @@ impl Rulebook {
     /// Whether a tool may be called, and so be listed.
     pub fn tool(&self, name: &str) -> bool {
         self.all(|rules| rules.tools.let_in(name))
+    }
+
+    /// What the arguments of a tool have to be, of everyone who has to agree.
+    pub fn arguments(&self, tool: &str) -> impl Iterator<Item = &ArgumentRules> {
+        let rules = [&self.route, &self.consumer].into_iter().flatten();
+        let all = rules.flat_map(|rules| &rules.arguments);
+        all.filter(move |(glob, _)| glob.matches(tool)).map(|(_, rules)| rules)
     }
 
     /// Whether a prompt may be used, and so be listed.

@@ -22,7 +22,7 @@ pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
     let mut all = every!(Denial:
         TargetTooLong Expectation NoRoute Host Method MediaType Address Origin
         Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired Session BodyTooLarge NotJson
-        NotRpc HeadMismatch Tool Prompt Resource MethodDenied MethodGone Discovery UpstreamDown
+        NotRpc HeadMismatch Tool Argument Prompt Resource MethodDenied MethodGone Discovery UpstreamDown
         UpstreamBad UpstreamGone,
         Denial::Malformed(_) | Denial::HeadTooLarge(_) | Denial::Timeout(_) | Denial::Rate { .. }
             | Denial::DiscoverRate { .. } | Denial::Streams(_) | Denial::Overload(_)

@@ -12,7 +12,7 @@ use crate::harness::tool_call;
 
 /// Scenes that need the whole body, or whose request is all that comes: they aren't answered before
 /// the rest is sent.
-const BY_THEIR_BODY: [&str; 16] = [
+const BY_THEIR_BODY: [&str; 17] = [
     "chunk",
     "rate",
     "streams",
@@ -21,6 +21,7 @@ const BY_THEIR_BODY: [&str; 16] = [
     "not_rpc",
     "head_mismatch",
     "tool",
+    "argument",
     "prompt",
     "resource",
     "method_denied",

@@ -142,6 +142,7 @@ every_denial! {
         D::NotRpc              => not_rpc               400 -32600 "not_rpc"              id null Keeps  [];
         D::HeadMismatch        => head_mismatch         400 -32020 "head_mismatch"        id 7    Keeps  [];
         D::Tool                => tool                  200 -32602 "tool"                 id 7    Keeps  [];
+        D::Argument            => argument              200 -32602 "argument"             id 7    Keeps  [];
         D::Prompt              => prompt                200 -32602 "prompt"               id 7    Keeps  [];
         D::Resource            => resource              200 -32602 "resource"             id 7    Keeps  [];
         D::MethodDenied        => method_denied         200 -32601 "method_denied"        id 7    Keeps  [];

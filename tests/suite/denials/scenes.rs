@@ -251,6 +251,12 @@ pub(super) async fn tool() -> Scene {
     against_the_rules("tools/call", r#"{"name":"integrationList"}"#).await
 }
 
+pub(super) async fn argument() -> Scene {
+    let rules = r#"tools = { arguments = { other = { "/type" = { equals = "draft" } } } }"#;
+    let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"other","arguments":{"type":"now"}}}"#;
+    asked_of(|setup| setup.route(rules), post(&Key::new()).body(body)).await
+}
+
 pub(super) async fn prompt() -> Scene {
     against_the_rules("prompts/get", r#"{"name":"greeting"}"#).await
 }

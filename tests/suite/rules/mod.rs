@@ -1,5 +1,6 @@
 //! What a key may use of a server: what it calls, what it sees listed, and every way past that.
 
+mod arguments;
 mod bypass;
 mod lists;
 
