@@ -29,18 +29,7 @@ use crate::{gateway::Gateway, process::Process};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A gateway whose upstream nobody calls.
-const CONFIGURATION: &str = r#"
-[upstreams.postiz]
-endpoints = ["http://127.0.0.1:9"]
-
-[[routes]]
-name = "mcp"
-paths = ["/api/mcp/{key}"]
-kind = "mcp"
-upstream = "postiz"
-unknown_keys = "forward"
-rate = "100/min"
-"#;
+const CONFIGURATION: &str = include_str!("clients/nobody_calls.toml");
 
 #[test]
 fn prometheus_scrapes_the_gateway() {

@@ -31,18 +31,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How long testssl.sh may take. It takes fifty seconds.
 const LONG: Duration = Duration::from_secs(400);
 
-const CONFIGURATION: &str = r#"
-[upstreams.postiz]
-endpoints = ["http://127.0.0.1:9"]
-
-[[routes]]
-name = "mcp"
-paths = ["/api/mcp/{key}"]
-kind = "mcp"
-upstream = "postiz"
-unknown_keys = "forward"
-rate = "100/min"
-"#;
+const CONFIGURATION: &str = include_str!("clients/nobody_calls.toml");
 
 /// What sslyze has to answer, by command and by the name of the answer. Its answer about tickets is
 /// not here: it counts a resumption only where the same ticket is given out again, and here each is

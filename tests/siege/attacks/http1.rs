@@ -26,13 +26,7 @@ pub(super) async fn heads(field: &Arc<Field>) -> Outcome<()> {
     let long = speech(begun() + "X-Long: ", &[b'a'; 1024]);
     let target = speech("GET /mcp/".to_owned(), &[b'a'; 1024]);
     let over_tls = Speech { carrier: Carrier::Tls(Protocol::Http1), ..many.clone() };
-    tokio::try_join!(
-        pour(field, many, AT_ONCE / 4),
-        pour(field, long, AT_ONCE / 4),
-        pour(field, target, AT_ONCE / 4),
-        pour(field, over_tls, AT_ONCE / 4),
-    )?;
-    Ok(())
+    pour_all(field, [many, long, target, over_tls]).await
 }
 
 /// Chunks of a byte, and an extension without end. Never returns.
@@ -42,11 +36,12 @@ pub(super) async fn chunks(field: &Arc<Field>) -> Outcome<()> {
     let extended = speech(begun(), b"1;a=b;c=d;e=f\r\n \r\n");
     let endless = speech(begun() + "1;a=", &[b'a'; 1024]);
     let over_tls = Speech { carrier: Carrier::Tls(Protocol::Http1), ..small.clone() };
-    tokio::try_join!(
-        pour(field, small, AT_ONCE / 4),
-        pour(field, extended, AT_ONCE / 4),
-        pour(field, endless, AT_ONCE / 4),
-        pour(field, over_tls, AT_ONCE / 4),
-    )?;
+    pour_all(field, [small, extended, endless, over_tls]).await
+}
+
+/// Each with a quarter of the connections.
+async fn pour_all(field: &Arc<Field>, speeches: [Speech; 4]) -> Outcome<()> {
+    let [one, two, three, four] = speeches.map(|speech| pour(field, speech, AT_ONCE / 4));
+    tokio::try_join!(one, two, three, four)?;
     Ok(())
 }

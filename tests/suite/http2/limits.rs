@@ -5,7 +5,7 @@ use super::{
     frames::{self, END_HEADERS, END_STREAM, INITIAL_WINDOW_SIZE, frame, head, window_update},
     listen, rows,
 };
-use crate::harness::{Heard, Http2, Key, Setup, Upstream};
+use crate::harness::{Gateway, Heard, Http2, Key, Setup, Upstream};
 
 /// A field block that puts a field into the table (RFC 7541 6.2.1) and then repeats it by a byte each.
 fn bomb(key: &Key, name: &str, value: &[u8], times: usize) -> Vec<u8> {
@@ -302,12 +302,8 @@ async fn a_client_that_greets_in_http_1_is_closed() {
     upstream.saw_nothing(&gateway).await;
 }
 
-/// Each request may take a connection upstream: together they have as many places as connections.
-#[tokio::test]
-async fn requests_of_a_connection_are_counted_with_connections() {
-    let mut upstream = Upstream::start().await;
-    let limits = "[limits]\nconnections_per_address = 3";
-    let gateway = Setup::new(&upstream).also(limits).tls().start();
+/// Of three requests at once two are answered.
+async fn the_third_finds_no_place(gateway: &Gateway, upstream: &mut Upstream) {
     let key = Key::new();
     let mut http2 = gateway.http2().await;
     http2.send([call(1, &key), call(3, &key), call(5, &key)].concat()).await;
@@ -319,6 +315,15 @@ async fn requests_of_a_connection_are_counted_with_connections() {
     for stream in [1, 3] {
         assert_eq!(http2.answer(stream).await.status, 200);
     }
+}
+
+/// Each request may take a connection upstream: together they have as many places as connections.
+#[tokio::test]
+async fn requests_of_a_connection_are_counted_with_connections() {
+    let mut upstream = Upstream::start().await;
+    let limits = "[limits]\nconnections_per_address = 3";
+    let gateway = Setup::new(&upstream).also(limits).tls().start();
+    the_third_finds_no_place(&gateway, &mut upstream).await;
     gateway.metric_becomes("portcullis_refusals_total", &["reason=\"overload\""], 1.0).await;
 }
 
@@ -329,17 +334,7 @@ async fn requests_of_a_trusted_proxys_connection_are_counted_in_all_alone() {
     let limits = "[limits]\nconnections_per_address = 1\nconnections = 3\n\
                   [access]\ntrusted_proxies = [\"127.0.0.1\"]";
     let gateway = Setup::new(&upstream).also(limits).tls().start();
-    let key = Key::new();
-    let mut http2 = gateway.http2().await;
-    http2.send([call(1, &key), call(3, &key), call(5, &key)].concat()).await;
-    let refused = http2.answer(5).await;
-    assert_eq!((refused.status, refused.reason().as_str()), (503, "overload"));
-    for _ in 0..2 {
-        upstream.answer("{}").await;
-    }
-    for stream in [1, 3] {
-        assert_eq!(http2.answer(stream).await.status, 200);
-    }
+    the_third_finds_no_place(&gateway, &mut upstream).await;
 }
 
 /// A client that makes no room for the answers has guessed all the same.
