@@ -47,7 +47,7 @@ impl OperatorBans {
     pub(super) fn standing(&self, client: IpAddr, now: u64) -> Option<(Option<u64>, u8)> {
         let nets = self.read();
         let longest = nets
-            .of(client)
+            .of(client, 0)
             .filter(|ban| ban.holds(now))
             .max_by_key(|ban| ban.until.unwrap_or(u64::MAX))?;
         Some((longest.until, longest.told.load(Ordering::Relaxed)))
@@ -55,10 +55,8 @@ impl OperatorBans {
 
     pub(super) fn told(&self, client: IpAddr, now: u64) {
         // Of a wider net each address is somebody else, who wasn't told yet.
-        let own = AddressGroup::from(client).net();
-        let nets = self.read();
-        let of_own = nets.bans.iter().filter(|(net, _)| own.contains(*net)).map(|(_, ban)| ban);
-        for ban in of_own.filter(|ban| ban.holds(now)) {
+        let own = AddressGroup::from(client).net().prefix_len();
+        for ban in self.read().of(client, own).filter(|ban| ban.holds(now)) {
             let more = |told: u8| Some(told.saturating_add(1));
             let _ = ban.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
@@ -112,10 +110,13 @@ impl OperatorBans {
 }
 
 impl Nets {
-    /// The bans of every net that an address is in.
-    fn of(&self, client: IpAddr) -> impl Iterator<Item = &OperatorBan> {
+    /// The bans of every net that an address is in, from the widest prefix that is asked for.
+    fn of(&self, client: IpAddr, widest: u8) -> impl Iterator<Item = &OperatorBan> {
         let client = canonical(client);
-        let family = self.lengths.iter().filter(move |(v6, _)| *v6 == client.is_ipv6());
+        let family = self
+            .lengths
+            .iter()
+            .filter(move |(v6, prefix)| *v6 == client.is_ipv6() && *prefix >= widest);
         family.filter_map(move |(_, prefix)| {
             let net = IpNet::new(client, *prefix).ok()?.trunc();
             self.bans.get(&net)

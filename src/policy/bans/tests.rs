@@ -241,6 +241,11 @@ fn a_ban_that_was_told_often_enough_is_told_no_more() {
         bans.told(ip("198.18.0.1"), after(1));
     }
     assert!(!bans.judge(&rules, ip("198.18.0.2"), after(1)).closes(), "nobody told this one");
+    bans.add(net("2001:db8::1/128"), None, after(0)).unwrap();
+    for _ in 0..=TOLD {
+        bans.told(ip("2001:db8::2"), after(1));
+    }
+    assert!(!bans.judge(&rules, ip("2001:db8::1"), after(1)).closes(), "its neighbour was told");
     for client in ["192.0.2.7", "203.0.113.9"] {
         for _ in 0..TOLD {
             assert!(!bans.judge(&rules, ip(client), after(1)).closes());
