@@ -89,8 +89,7 @@ async fn mcp(
     known.call.iter_mut().for_each(Body::settle);
     let mut admission = admitted?;
     if known.consumer.is_some() {
-        place.trusted = true;
-        strikes::right_key(place, known);
+        has_a_right_key(place, known);
     }
     known.upstream = Some(entered.lead.route.upstream.name.clone());
     let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
@@ -98,12 +97,17 @@ async fn mcp(
     if known.key_refused {
         strikes::wrong_key(place, known);
     }
-    if sent.answer.head.status.is_success() {
-        // The upstream has accepted the key, whoever's it is.
-        place.trusted = true;
-        strikes::right_key(place, known);
+    // The upstream has accepted the key, whoever's it is.
+    if !place.trusted && sent.answer.head.status.is_success() {
+        has_a_right_key(place, known);
     }
     let end = relay::relay(place, client, (head, entered), &mut sent, known).await?;
     sent.answer.settle();
     Ok(end)
+}
+
+/// It is known who the client is.
+fn has_a_right_key(place: &mut Place<'_>, known: &Known) {
+    place.trusted = true;
+    strikes::right_key(place, known);
 }

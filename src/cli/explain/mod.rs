@@ -111,16 +111,16 @@ fn described(
 /// The lines of an input; one that is longer than any log line is no log line.
 fn lines(input: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
     /// The log's own lines are far shorter.
-    const LONGEST: u64 = 256 * 1024;
-    const LONGEST_BYTES: usize = 256 * 1024;
+    const LONGEST: usize = 256 * 1024;
     let mut input = input;
     std::iter::from_fn(move || {
         let mut line = Vec::new();
-        let read = io::Read::take(&mut input, LONGEST).read_until(b'\n', &mut line);
+        let most = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+        let read = io::Read::take(&mut input, most).read_until(b'\n', &mut line);
         match read {
             Ok(0) => None,
             // The rest of what is no log line is no line of its own.
-            Ok(_) if !line.ends_with(b"\n") && line.len() >= LONGEST_BYTES => {
+            Ok(LONGEST) if !line.ends_with(b"\n") => {
                 Some(input.skip_until(b'\n').map(|_| String::new()))
             }
             // The log's own lines are UTF-8; another's line is none of a request.
