@@ -33,6 +33,7 @@ fn text(bytes: &[u8]) -> &str {
 fn configuration(folder: &Path) -> String {
     let path = folder.join("portcullis.toml");
     let example = read("config/minimal.toml").replace("127.0.0.1:8080", "127.0.0.1:0");
+    let example = example.replace("endpoints", "pin = \"enforce\"\nendpoints");
     let admin = "[admin]\nsocket = \"admin.sock\"\n";
     assert!(!example.contains("[admin]"), "{example}");
     fs::write(&path, example + admin).unwrap();
@@ -93,7 +94,18 @@ fn every_command_of_the_table_does_what_it_says() {
                 let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
                 assert!(all.contains("[[consumers]]") && all.contains("\"claude\""), "{all}");
             }
-            "ban list --config FILE" => bans_a_net_and_lifts_it(&file),
+            "ban list --config FILE" => while_it_runs(&file, |says| {
+                for words in [&["ban", "add", "192.0.2.0/24", "--for", "1h"][..], &["ban", "list"]]
+                {
+                    assert!(says(words).starts_with("{\"net\":\"192.0.2.0/24\""));
+                }
+                says(&["ban", "lift", "192.0.2.0/24"]);
+            }),
+            "pins list --config FILE" => while_it_runs(&file, |says| {
+                for words in [&["pins", "list"][..], &["pins", "accept", "postiz", "--all"]] {
+                    assert_eq!(says(words), "", "no list has passed");
+                }
+            }),
             "demo" => {
                 let child = portcullis(&["demo"]).spawn().unwrap();
                 runs_until_it_is_told(child, "Ctrl-C ends the demonstration");
@@ -113,21 +125,19 @@ fn explains_a_request(file: &str) {
     assert!(text(&output.stdout).contains("refused as `no_route`"));
 }
 
-fn bans_a_net_and_lifts_it(file: &str) {
+/// Runs a gateway, and gives what commands say that ask it.
+fn while_it_runs(file: &str, asks: impl FnOnce(&dyn Fn(&[&str]) -> String)) {
     let mut child = portcullis(&["run", "--config", file]).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let mut lines = BufReader::new(out).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("\"event\":\"listening\"")));
     let says = |words: &[&str]| {
-        let words = [&["ban"], words, &["--config", file]].concat();
+        let words = [words, &["--config", file]].concat();
         let output = portcullis(&words).output().unwrap();
         ends_well(&output);
         text(&output.stdout).to_owned()
     };
-    for words in [&["add", "192.0.2.0/24", "--for", "1h"][..], &["list"]] {
-        assert!(says(words).starts_with("{\"net\":\"192.0.2.0/24\""));
-    }
-    says(&["lift", "192.0.2.0/24"]);
+    asks(&says);
     let told = Command::new("kill").arg(child.id().to_string()).status();
     assert!(told.unwrap().success());
     child.wait().unwrap();

@@ -33,7 +33,7 @@ fn through(parts: &[&[u8]]) -> Result<Vec<u8>, Unreadable> {
         match piece {
             Piece::Between(bytes) => out.extend_from_slice(&bytes),
             Piece::Event(event) => {
-                let sifted = sift_event(&event, |_, name| keeps(name))?;
+                let sifted = sift_event(&event, |element| keeps(element.name))?;
                 out.extend_from_slice(sifted.as_deref().unwrap_or(&event));
             }
         }
@@ -97,7 +97,7 @@ fn shows_none(mut value: Value) {
 }
 
 fn sifted_alike(text: &str) {
-    let Ok(sifted) = sift(text, |_, name| keeps(name)) else { return };
+    let Ok(sifted) = sift(text, |element| keeps(element.name)) else { return };
     let rewritten = match &sifted {
         Sifted::AsItIs => text,
         Sifted::Rewritten(text) => text,

@@ -1,4 +1,5 @@
-//! The admin plane: an address with metrics and health, and a socket that says who is banned.
+//! The admin plane: an address with metrics and health, and a socket that says who is
+//! banned and which tools are trusted.
 //!
 //! The address changes nothing, and still neither a web page in the operator's browser nor a server
 //! that was made to fetch it must read it; `guard` says how they are told. The socket has no address:
@@ -21,7 +22,7 @@ use axum::{
     routing,
 };
 pub use client::{Ask, NoAnswer, ask};
-pub use control::{BanAnswer, BanRequest, BansAnswer, Control, control};
+pub use control::{AcceptRequest, BanAnswer, BanRequest, BansAnswer, Control, PinsAnswer, control};
 use guard::Peer;
 use hyper::server::conn::http1;
 use hyper_util::{

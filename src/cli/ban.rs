@@ -2,17 +2,19 @@
 
 use std::{
     error::Error,
-    io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    io::{self, Write},
     process::ExitCode,
 };
 
-use clap::{Args, Subcommand};
-use serde::de::DeserializeOwned;
+use clap::Subcommand;
 
-use super::run::fail;
+use super::{
+    printed::Printed,
+    run::fail,
+    socket::{SocketArguments, asked},
+};
 use crate::{
-    admin::{self, Ask, BanAnswer, BanRequest, BansAnswer},
+    admin::{Ask, BanAnswer, BanRequest, BansAnswer},
     config,
     types::Method,
 };
@@ -44,21 +46,9 @@ pub(super) enum BanCommand {
     },
 }
 
-/// Where the gateway is asked.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct SocketArguments {
-    /// The configuration file, which names the admin socket.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The admin socket itself.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-}
-
 /// Exit code 1 where the gateway can't be asked or refuses, with the reason on standard error.
 pub(super) fn run(command: &BanCommand) -> ExitCode {
-    let mut out = Printed { out: io::stdout(), eyes: io::stdout().is_terminal() };
+    let mut out = Printed::stdout();
     match answer(command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
@@ -94,44 +84,10 @@ fn answer(command: &BanCommand, out: &mut Printed<impl Write>) -> Result<(), Box
     Ok(())
 }
 
-fn asked<T: DeserializeOwned>(
-    arguments: &SocketArguments,
-    ask: &Ask<'_>,
-) -> Result<T, Box<dyn Error>> {
-    let socket = arguments.path()?;
-    let body = admin::ask(&socket, ask)?;
-    serde_json::from_slice(&body)
-        .map_err(|_| format!("{}: the gateway is of another version", socket.display()).into())
-}
-
-impl SocketArguments {
-    fn path(&self) -> Result<PathBuf, Box<dyn Error>> {
-        if let Some(socket) = &self.socket {
-            return Ok(socket.clone());
-        }
-        let file = self.config.as_deref().unwrap_or(Path::new(""));
-        let socket = config::admin_socket(file)
-            .map_err(|problem| format!("{}: {}", file.display(), problem.message))?;
-        socket.ok_or_else(|| {
-            let text = "no admin socket; add to [admin]: socket = \"/run/portcullis/admin.sock\"";
-            format!("{}: {text}", file.display()).into()
-        })
-    }
-}
-
-/// What is printed: for eyes on a terminal, else for programs.
-struct Printed<W> {
-    out: W,
-    eyes: bool,
-}
-
 impl<W: Write> Printed<W> {
     fn bans(&mut self, bans: &[BanAnswer]) -> io::Result<()> {
         if !self.eyes {
-            for ban in bans {
-                writeln!(self.out, "{}", serde_json::to_string(ban)?)?;
-            }
-            return Ok(());
+            return self.lines(bans);
         }
         if bans.is_empty() {
             return writeln!(self.out, "Nobody is banned.");
@@ -143,15 +99,7 @@ impl<W: Write> Printed<W> {
             [ban.net.clone(), until, left, ban.strikes.to_string(), ban.cause.clone()]
         };
         let rows: Vec<_> = std::iter::once(head).chain(bans.iter().map(row)).collect();
-        let width = |column: usize| {
-            rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
-        };
-        let widths = [0, 1, 2, 3, 4].map(width);
-        for row in &rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            writeln!(self.out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-        }
-        Ok(())
+        self.table(&rows)
     }
 
     fn lifted(&mut self, lifted: &serde_json::Value) -> io::Result<()> {

@@ -6,7 +6,10 @@ mod demo;
 mod explain;
 pub mod key;
 mod live;
+mod pins;
+mod printed;
 mod run;
+mod socket;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -48,6 +51,11 @@ enum Command {
     Ban {
         #[command(subcommand)]
         command: ban::BanCommand,
+    },
+    /// Which tools the gateway that runs trusts as they are described, through its admin socket.
+    Pins {
+        #[command(subcommand)]
+        command: pins::PinsCommand,
     },
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
@@ -96,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check { config, live } => check::run(&config, live),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Ban { command } => ban::run(&command),
+        Command::Pins { command } => pins::run(&command),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

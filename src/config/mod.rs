@@ -31,6 +31,7 @@ mod named;
 mod oauth;
 mod once;
 mod outline;
+mod pins;
 mod problem;
 mod reading;
 mod render;

@@ -11,6 +11,7 @@ use rustls::{
 use super::{
     Span, endpoint, files,
     mask::shown,
+    pins,
     reading::Reading,
     table::{Item, Table},
     value::{self, Fault},
@@ -76,6 +77,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
         table.take("session_idle").and_then(|item| item.read(reading, value::duration));
     let max_requests =
         table.take("max_requests").and_then(|item| item.count(reading, (1, 1_000_000)));
+    let pin = pins::read(&name, &mut table, reading);
     table.finish(&["health"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
@@ -102,6 +104,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
             tls,
             session_idle,
             max_requests,
+            pin,
         })
     });
     Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }

@@ -1,12 +1,15 @@
-use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
 
 use tokio::net;
 
 use super::boot::{self, BootError};
 use crate::{
     admin::{self, App, Control, Listening, Readiness, SocketFile},
+    policy::Pins,
     proxy::State,
     snapshot::Snapshot,
+    types::Name,
+    upstream::Server,
 };
 
 /// The address and the socket of the admin plane, bound and not served yet.
@@ -43,6 +46,7 @@ impl Planes {
         let monitor = admin::monitor(state.metrics.clone(), readiness, servers);
         let control = admin::control(Control {
             bans: Arc::clone(&state.bans),
+            pins: Arc::new(pins(state)),
             snapshot: Arc::clone(&state.snapshot),
             metrics: state.metrics.clone(),
         });
@@ -56,6 +60,13 @@ impl Planes {
             tokio::join!(serve(address, monitor), serve(socket, control));
         }
     }
+}
+
+/// The pinned tools of those upstreams that have some.
+pub(super) fn pins(state: &State) -> BTreeMap<Name, Arc<Pins>> {
+    let pins =
+        |(name, server): (&Name, &Arc<Server>)| Some((name.clone(), Arc::clone(server.pins()?)));
+    state.servers.iter().filter_map(pins).collect()
 }
 
 async fn serve(listening: Option<std::io::Result<Listening>>, app: App) {

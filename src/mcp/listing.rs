@@ -34,6 +34,17 @@ impl Listed {
     }
 }
 
+/// An element of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a> {
+    /// What it is.
+    pub listed: Listed,
+    /// What names it.
+    pub name: &'a str,
+    /// As it is written.
+    pub text: &'a str,
+}
+
 /// What became of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Sifted {
@@ -58,7 +69,7 @@ impl From<Fault> for Unreadable {
 ///
 /// # Errors
 /// `Unreadable` for what is no JSON, and where a member that is looked at stands twice.
-pub fn sift(text: &str, mut keeps: impl FnMut(Listed, &str) -> bool) -> Result<Sifted, Unreadable> {
+pub fn sift(text: &str, mut keeps: impl FnMut(&Element<'_>) -> bool) -> Result<Sifted, Unreadable> {
     let mut edits = Edits(Vec::new());
     let mut json = Json::new(text, Bounds::ANSWER);
     // A client that doesn't tell upper case from lower reads a `Result` too.
@@ -84,13 +95,13 @@ pub fn sift(text: &str, mut keeps: impl FnMut(Listed, &str) -> bool) -> Result<S
 fn result(
     json: &mut Json<'_>,
     member: &str,
-    keeps: &mut impl FnMut(Listed, &str) -> bool,
+    keeps: &mut impl FnMut(&Element<'_>) -> bool,
     edits: &mut Edits,
 ) -> Result<(), Fault> {
     if let Some((listed, named_by)) = Listed::of(member)
         && json.sort()? == Sort::Array
     {
-        return list(json, named_by, |name| keeps(listed, name), edits);
+        return list(json, (listed, named_by), keeps, edits);
     }
     let place = json.skip()?;
     if member == "cachescope" && json.at(place.clone()) != PRIVATE {
@@ -103,28 +114,30 @@ const PRIVATE: &str = "\"private\"";
 
 fn list(
     json: &mut Json<'_>,
-    named_by: &str,
-    mut keeps: impl FnMut(&str) -> bool,
+    (listed, named_by): (Listed, &str),
+    keeps: &mut impl FnMut(&Element<'_>) -> bool,
     edits: &mut Edits,
 ) -> Result<(), Fault> {
     let start = json.position();
     let (mut kept, mut whole) = (Vec::new(), true);
     json.array(|json| {
-        let (mut keep, mut named_twice) = (false, false);
+        let (mut named, mut named_twice) = (None, false);
         json.sort()?;
         let begins = json.position();
         json.object_or_skip(|json, member| {
             if member == named_by {
-                keep = json.text_or_skip()?.is_some_and(|name| keeps(&name));
+                named = json.text_or_skip()?;
             } else {
                 named_twice |= fold(member).eq_ignore_ascii_case(named_by);
                 json.skip()?;
             }
             Ok(())
         })?;
-        keep &= !named_twice;
+        let text = json.at(begins..json.position());
+        let named = named.filter(|_| !named_twice);
+        let keep = named.is_some_and(|name| keeps(&Element { listed, name: &name, text }));
         if keep {
-            kept.push(json.at(begins..json.position()));
+            kept.push(text);
         }
         whole &= keep;
         Ok(())
@@ -162,8 +175,8 @@ mod tests {
 
     use super::*;
 
-    fn without(name: &str) -> impl FnMut(Listed, &str) -> bool {
-        move |_, other| other != name
+    fn without(name: &str) -> impl FnMut(&Element<'_>) -> bool {
+        move |element| element.name != name
     }
 
     fn sifted(text: &str) -> String {
@@ -254,7 +267,7 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
             let text = text.unwrap();
             let keep = |name: &str| !name.contains('b');
-            let kept = match sift(&text, |_, name| keep(name)).unwrap() {
+            let kept = match sift(&text, |element| keep(element.name)).unwrap() {
                 Sifted::AsItIs => text,
                 Sifted::Rewritten(text) => text,
             };

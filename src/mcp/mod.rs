@@ -16,7 +16,7 @@ pub use arguments::look_at;
 pub use endpoint::{FirstEvent, Replaced, Step, replace_data};
 pub use events::EventScan;
 pub use heads::{Heads, Line};
-pub use listing::{Listed, Sifted, Unreadable, sift};
+pub use listing::{Element, Listed, Sifted, Unreadable, sift};
 pub use message::{Body, Kind, Message, RpcId, Subject, error_response, read};
 pub use method::Method;
 pub use session::denies_session;

@@ -3,7 +3,7 @@ use memchr::memchr2;
 
 use super::{
     endpoint::{ends_line, field, unmarked},
-    listing::{Listed, Sifted, Unreadable, sift},
+    listing::{Element, Sifted, Unreadable, sift},
 };
 
 /// Holds an event stream back, event by event: only what is whole can be judged. Comments between
@@ -108,7 +108,7 @@ pub fn event_data(event: &[u8]) -> Vec<u8> {
 /// `Unreadable` where the data is there and no message that can be read.
 pub fn sift_event(
     event: &[u8],
-    keeps: impl FnMut(Listed, &str) -> bool,
+    keeps: impl FnMut(&Element<'_>) -> bool,
 ) -> Result<Option<Vec<u8>>, Unreadable> {
     let lines = || event.split(ends_line).filter(|line| !line.is_empty());
     // Of several names readers take the last; any that is a message's is enough. A line behind a byte
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_data_of_a_message_is_sifted_and_its_other_fields_stay() {
         let sifted = |text: &str| {
-            let sifted = sift_event(text.as_bytes(), |_, name| name != "b");
+            let sifted = sift_event(text.as_bytes(), |element| element.name != "b");
             sifted.map(|event| event.map(|event| String::from_utf8(event).unwrap()))
         };
         let both = r#"{"result":{"tools":[{"name":"a"},{"name":"b"}]}}"#;
@@ -225,7 +225,7 @@ mod tests {
         ] {
             assert_eq!(sifted(bad), Err(Unreadable), "{bad}");
         }
-        assert_eq!(sift_event(b"data: \"\xff\"\n\n", |_, _| true), Err(Unreadable));
+        assert_eq!(sift_event(b"data: \"\xff\"\n\n", |_| true), Err(Unreadable));
         assert!(
             sifted(&format!("\u{feff}data: {both}\n\n")).unwrap().is_some(),
             "a mark hides no line"

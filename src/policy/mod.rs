@@ -6,6 +6,7 @@ mod consumers;
 mod leases;
 mod limits;
 mod nets;
+mod pins;
 mod places;
 mod pressure;
 mod rules;
@@ -19,6 +20,7 @@ pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use leases::{Lease, Leases};
 pub use limits::{Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
+pub use pins::{NothingToAccept, Pin, PinLine, PinMode, Pins, Sighting};
 pub use places::{Places, Ticket};
 pub use pressure::{Descriptors, Pressure};
 pub use rules::{

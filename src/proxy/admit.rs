@@ -188,7 +188,7 @@ pub(super) async fn admit(
         (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
     };
     charged?;
-    let book = judge::rulebook(rules, principal.consumer());
+    let book = judge::rulebook(rules, principal.consumer(), state.server(route));
     if let Some(call) = &known.call {
         judge::head_agrees(&heads, call)?;
         judge::calls(book.as_ref(), &heads, (call, &body))?;

@@ -10,6 +10,7 @@ use crate::{
     policy::{Consumer, Rulebook},
     snapshot::McpRoute,
     types::Denial,
+    upstream::Server,
     wire::Fields,
 };
 
@@ -40,9 +41,16 @@ pub(super) fn head_agrees(heads: &Heads<'_>, call: &Body) -> Result<(), Denial> 
     }
 }
 
-/// The rules of the route and of the consumer; `None` where neither has any.
-pub(super) fn rulebook(route: &McpRoute, consumer: Option<&Arc<Consumer>>) -> Option<Rulebook> {
-    Rulebook::of(route.rules.as_ref(), consumer.and_then(|consumer| consumer.rules.as_ref()))
+/// The rules of the route and of the consumer, and which tools are no longer what they were; `None`
+/// where there is nothing to judge by.
+pub(super) fn rulebook(
+    route: &McpRoute,
+    consumer: Option<&Arc<Consumer>>,
+    server: Option<&Server>,
+) -> Option<Rulebook> {
+    let of_consumer = consumer.and_then(|consumer| consumer.rules.as_ref());
+    let pins = server.and_then(Server::pins).filter(|pins| pins.are_enforced());
+    Rulebook::pinned(Rulebook::of(route.rules.as_ref(), of_consumer), pins)
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.

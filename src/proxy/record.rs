@@ -88,6 +88,6 @@ fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
 /// What a message's tool is counted as: by its name where its upstream's are known by it.
 fn label(place: &Place<'_>, known: &Known, message: &Message) -> ToolLabel {
     let Some(tool) = message.tool() else { return ToolLabel::NONE };
-    let tools = known.route.as_ref().and_then(|route| place.state.tools(route));
-    tools.map_or(ToolLabel::OTHER, |tools| tools.label(tool.as_str()))
+    let server = known.route.as_ref().and_then(|route| place.state.server(route));
+    server.map_or(ToolLabel::OTHER, |server| server.tools().label(tool.as_str()))
 }

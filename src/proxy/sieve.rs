@@ -10,7 +10,7 @@ use super::{
     tools::{Heard, Learner},
 };
 use crate::{
-    mcp::{self, Listed, Piece, Sifted, Unreadable, WholeEvents},
+    mcp::{self, Element, Listed, Piece, Sifted, Unreadable, WholeEvents},
     policy::Rulebook,
     types::{Denial, Limit, Name},
     wire::{BodyDecoder, Client, Decoded},
@@ -20,12 +20,12 @@ use crate::{
 const MOST: usize = 4 << 20;
 
 /// Whether an element of a list may be used, by the very question that is asked of a call.
-fn keeps(book: &Rulebook) -> impl Fn(Listed, &str) -> bool {
-    |listed, name| match listed {
-        Listed::Tool => book.tool(name),
-        Listed::Prompt => book.prompt(name),
-        Listed::Resource => book.resource(name),
-        Listed::Template => book.template(name),
+fn keeps(book: &Rulebook) -> impl Fn(&Element<'_>) -> bool {
+    |element| match element.listed {
+        Listed::Tool => book.tool(element.name),
+        Listed::Prompt => book.prompt(element.name),
+        Listed::Resource => book.resource(element.name),
+        Listed::Template => book.template(element.name),
     }
 }
 
@@ -113,7 +113,7 @@ fn put_piece(
         Piece::Between(bytes) => put(&bytes),
         Piece::Event(event) => {
             let (mut heard, keeps) = (Heard::by(learner), keeps(book));
-            let judge = |listed, name: &str| heard.note(listed, name) && keeps(listed, name);
+            let judge = |element: &Element<'_>| heard.note(element) && keeps(element);
             match mcp::sift_event(&event, judge)? {
                 Some(sifted) => put(&sifted),
                 None => put(&event),
@@ -134,7 +134,7 @@ pub(super) fn sifted(
         return Ok(body);
     }
     let (mut heard, keeps) = (Heard::by(learner), keeps(book));
-    let sifted = mcp::sift(text, |listed, name| heard.note(listed, name) && keeps(listed, name))?;
+    let sifted = mcp::sift(text, |element| heard.note(element) && keeps(element))?;
     heard.learn();
     match sifted {
         Sifted::AsItIs => Ok(body),

@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 
 use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
-    observe::{KnownTools, LogSink, Metrics},
+    observe::{LogSink, Metrics},
     policy::{Bans, Leases, Limiter, Places, Pressure},
     snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
@@ -45,12 +45,12 @@ pub struct State {
 impl State {
     /// How the server of a route speaks, where that is known.
     pub(super) fn dialect(&self, route: &Route) -> Option<Dialect> {
-        self.servers.get(&route.upstream.name)?.dialect()
+        self.server(route)?.dialect()
     }
 
-    /// The tools of the server of a route that are known by name.
-    pub(super) fn tools(&self, route: &Route) -> Option<&KnownTools> {
-        Some(self.servers.get(&route.upstream.name)?.tools())
+    /// The server of a route.
+    pub(super) fn server(&self, route: &Route) -> Option<&Server> {
+        self.servers.get(&route.upstream.name).map(Arc::as_ref)
     }
 
     /// The same for one more worker: all is shared but the kept connections, each of which belongs

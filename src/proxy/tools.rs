@@ -1,5 +1,6 @@
 //! Which tools an upstream has, learned from its own lists as they pass, so that calls are counted by
-//! their names. Nobody is asked anything for it, and no byte waits for it.
+//! their names, and that a tool is noticed which is no longer what it was. Nobody is asked anything for
+//! it.
 
 use bytes::BytesMut;
 
@@ -12,9 +13,11 @@ use super::{
     relay,
 };
 use crate::{
-    mcp::{self, Body, Listed, Method, Piece, WholeEvents},
-    observe::KnownTools,
-    types,
+    mcp::{self, Body, Element, Listed, Method, Piece, WholeEvents},
+    observe::{KnownTools, Metrics},
+    policy::Sighting,
+    types::{self, ToolDigest, Untrusted},
+    upstream::Server,
 };
 
 /// The most that is copied of an answer, in bytes. A list that is longer teaches nothing.
@@ -23,7 +26,8 @@ const MOST_COPIED: usize = 256 << 10;
 /// Learns the names of the tools that an answer lists.
 #[derive(Clone, Copy)]
 pub(super) struct Learner<'x> {
-    tools: &'x KnownTools,
+    server: &'x Server,
+    metrics: &'x Metrics,
     admission: &'x Admission,
 }
 
@@ -44,8 +48,23 @@ impl<'x> Learner<'x> {
             Some(Body::Batch(_)) => false,
             None => admission.book.is_some() && known.method == types::Method::Get,
         };
-        let tools = place.state.tools(known.route.as_ref()?)?;
-        (lists && answer.head.status.is_success()).then_some(Self { tools, admission })
+        let server = place.state.server(known.route.as_ref()?)?;
+        let learner = Self { server, metrics: &place.state.metrics, admission };
+        (lists && answer.head.status.is_success()).then_some(learner)
+    }
+
+    /// Holds a tool to how it was described before.
+    fn sees(self, tool: &str, text: &str) {
+        let Some(pins) = self.server.pins() else { return };
+        let Sighting::News(trusted) = pins.see(tool, ToolDigest::of(text)) else { return };
+        let (upstream, hidden) = (&self.server.upstream.name, pins.are_enforced());
+        self.metrics.tool_changed(upstream);
+        self.metrics.changed_tools(upstream, pins.changed());
+        let tool = Untrusted::new(tool);
+        match trusted {
+            Some(_) => tracing::warn!(%upstream, %tool, hidden, "a tool isn't described as it was"),
+            None => tracing::warn!(%upstream, %tool, hidden, "a tool that nobody has trusted"),
+        }
     }
 
     /// Whether a name shows a key: the client's, or the one that was put in its place.
@@ -67,12 +86,14 @@ impl<'x> Heard<'x> {
     }
 
     /// Notes a listed element, whether or not the rules let it be used. Takes none out: always `true`.
-    pub(super) fn note(&mut self, listed: Listed, name: &str) -> bool {
+    pub(super) fn note(&mut self, element: &Element<'_>) -> bool {
+        let Element { listed, name, text } = *element;
         let Some(learner) = self.learner.filter(|_| listed == Listed::Tool) else { return true };
+        learner.sees(name, text);
         if learner.shows_key(name) {
             // Another name of the list may hold it in a spelling that nobody knows.
             self.learner = None;
-        } else if self.names.len() < KnownTools::MAX_LEARNED && learner.tools.lacks(name) {
+        } else if self.names.len() < KnownTools::MAX_LEARNED && learner.server.tools().lacks(name) {
             self.names.push(name.into());
         }
         true
@@ -81,7 +102,7 @@ impl<'x> Heard<'x> {
     /// The message was read to its end.
     pub(super) fn learn(self) {
         if let Some(learner) = self.learner {
-            learner.tools.learn(&self.names);
+            learner.server.tools().learn(&self.names);
         }
     }
 }
@@ -118,7 +139,7 @@ impl<'m> Copied<'m> {
         if !self.is_stream {
             let Ok(text) = std::str::from_utf8(&body) else { return };
             let mut heard = Heard::by(learner);
-            if mcp::sift(text, |listed, name| heard.note(listed, name)).is_ok() {
+            if mcp::sift(text, |element| heard.note(element)).is_ok() {
                 heard.learn();
             }
             return;
@@ -128,7 +149,7 @@ impl<'m> Copied<'m> {
         while let Some(piece) = events.next_piece() {
             if let Piece::Event(event) = piece {
                 let mut heard = Heard::by(learner);
-                if mcp::sift_event(&event, |listed, name| heard.note(listed, name)).is_ok() {
+                if mcp::sift_event(&event, |element| heard.note(element)).is_ok() {
                     heard.learn();
                 }
             }

@@ -13,7 +13,9 @@ pub use route::{
     HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
 };
 pub use routes::{Lead, McpLead, NoRoute, Routes, WebLead};
-pub use upstream::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstream, UpstreamAuth};
+pub use upstream::{
+    Dialect, DialectSetting, Endpoint, HostHeader, PinSetting, Scheme, Upstream, UpstreamAuth,
+};
 
 /// `log.format`.
 pub use crate::observe::LogFormat;

@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use crate::types::{CredentialForm, Name};
+use crate::{
+    policy::{PinMode, Pins},
+    types::{CredentialForm, Name, ToolDigest},
+};
 
 /// A named server.
 #[derive(Clone)]
@@ -17,8 +20,29 @@ pub struct Upstream {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// How long a session may be unused before it is ended there; `None`: for ever.
     pub session_idle: Option<Duration>,
+    /// How its tools are pinned; `None`: they aren't.
+    pub pin: Option<PinSetting>,
     /// How many requests may be under way there at once; `None`: as many as come.
     pub max_requests: Option<u32>,
+}
+
+/// `pin` and `pins`.
+#[derive(Clone, Debug)]
+pub struct PinSetting {
+    /// What becomes of a tool that has changed.
+    pub mode: PinMode,
+    /// The tools that the operator trusts; `None`: each as it is seen first.
+    pub trusted: Option<Vec<(Arc<str>, ToolDigest)>>,
+}
+
+impl PinSetting {
+    /// The pins at the start.
+    pub fn pins(&self) -> Pins {
+        match &self.trusted {
+            Some(trusted) => Pins::of(self.mode, trusted.iter().cloned()),
+            None => Pins::on_first_use(self.mode),
+        }
+    }
 }
 
 /// `http://host:port` taken apart.

@@ -12,6 +12,7 @@ mod path;
 mod pointer;
 mod request_id;
 mod secret;
+mod tool_digest;
 mod untrusted;
 
 pub use address::{AddressGroup, canonical, write_address};
@@ -30,4 +31,5 @@ pub use path::{
 pub use pointer::{BadPointer, Found, Pointed, Pointers, fold};
 pub use request_id::RequestId;
 pub use secret::{Fingerprint, FingerprintKey, KeyDigest, Secret};
+pub use tool_digest::ToolDigest;
 pub use untrusted::Untrusted;

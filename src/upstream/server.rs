@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     observe::{InFlight, KnownTools},
-    policy::Pressure,
+    policy::{Pins, Pressure},
     snapshot::{Dialect, Upstream},
     types::Name,
     wire::{Connection, Socket, Transport},
@@ -37,6 +37,7 @@ pub struct Server {
     names: Arc<Names>,
     dialect: Arc<Known>,
     tools: Arc<KnownTools>,
+    pins: Option<Arc<Pins>>,
     pool: Pool,
     /// Where those that nobody uses are ended.
     pub(super) sessions: Option<Arc<Sessions>>,
@@ -63,11 +64,13 @@ impl Server {
         let dialect = Known::new(upstream.dialect);
         let sessions = upstream.session_idle.map(|idle| Arc::new(Sessions::new(idle)));
         let turns = Arc::new(Turns::new(upstream.max_requests, None));
+        let pins = upstream.pin.as_ref().map(|pin| Arc::new(pin.pins()));
         Self {
             upstream,
             names: Arc::new(names),
             dialect: Arc::new(dialect),
             tools: Arc::default(),
+            pins,
             pool: Pool::default(),
             sessions,
             warned: Arc::new(Once::new()),
@@ -89,6 +92,7 @@ impl Server {
             names: Arc::clone(&self.names),
             dialect: Arc::clone(&self.dialect),
             tools: Arc::clone(&self.tools),
+            pins: self.pins.clone(),
             pool: Pool::default(),
             sessions: self.sessions.clone(),
             warned: Arc::clone(&self.warned),
@@ -160,6 +164,11 @@ impl Server {
     /// Its tools that are known by name.
     pub fn tools(&self) -> &KnownTools {
         &self.tools
+    }
+
+    /// Its tools as they were trusted, where the configuration pins them.
+    pub fn pins(&self) -> Option<&Arc<Pins>> {
+        self.pins.as_ref()
     }
 
     /// How it speaks MCP, where that is configured or was found out.

@@ -29,6 +29,7 @@ pub(super) fn server(host: &str, port: u16) -> Server {
         dialect: None,
         tls: None,
         session_idle: None,
+        pin: None,
         max_requests: None,
     }))
 }

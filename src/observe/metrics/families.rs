@@ -75,6 +75,10 @@ families! {
     http2_errors: IntCounterVec = "http2_errors_total" ["code"];
     /// TLS handshakes, by how they ended.
     tls_handshakes: IntCounterVec = "tls_handshakes_total" ["listener", "outcome"];
+    /// Tools whose description turned out to be another than the pinned one.
+    tool_changes: IntCounterVec = "tool_changes_total" ["upstream"];
+    /// Tools that are described now in another way than they were trusted in.
+    changed_tools: IntGaugeVec = "changed_tools" ["upstream"];
     /// Requests under way to an upstream now, streams and tunnels included.
     upstream_in_flight: IntGaugeVec = "upstream_requests_in_flight" ["upstream"];
     /// When a certificate ends, in seconds since 1970.

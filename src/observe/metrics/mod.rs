@@ -215,6 +215,17 @@ impl Metrics {
         self.0.families.tls_handshakes.with_label_values(&labels).inc();
     }
 
+    /// Counts a tool that is described in a new way.
+    pub fn tool_changed(&self, upstream: &Name) {
+        self.0.families.tool_changes.with_label_values(&[upstream.as_str()]).inc();
+    }
+
+    /// Notes how many tools are described in another way than they were trusted in.
+    pub fn changed_tools(&self, upstream: &Name, count: usize) {
+        let series = self.0.families.changed_tools.with_label_values(&[upstream.as_str()]);
+        series.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Shows the requests under way to an upstream, none yet.
     pub fn in_flight(&self, upstream: &Name) -> InFlight {
         let family = &self.0.families.upstream_in_flight;

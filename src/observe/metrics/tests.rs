@@ -19,6 +19,8 @@ fn driven() -> Metrics {
     metrics.config_loaded();
     metrics.banned("wrong_keys");
     metrics.banned_now(1);
+    metrics.tool_changed(&postiz);
+    metrics.changed_tools(&postiz, 1);
     metrics
 }
 

@@ -6,6 +6,7 @@ mod uri;
 
 use std::sync::Arc;
 
+use super::Pins;
 pub use arguments::{ArgumentRules, Check, Moment, Scalar, time};
 pub use glob::{BadGlob, Glob};
 
@@ -61,6 +62,7 @@ impl Names {
 pub struct Rulebook {
     route: Option<Arc<Rules>>,
     consumer: Option<Arc<Rules>>,
+    pins: Option<Arc<Pins>>,
 }
 
 impl Rulebook {
@@ -68,7 +70,18 @@ impl Rulebook {
     pub fn of(route: Option<&Arc<Rules>>, consumer: Option<&Arc<Rules>>) -> Option<Self> {
         match (route, consumer) {
             (None, None) => None,
-            (route, consumer) => Some(Self { route: route.cloned(), consumer: consumer.cloned() }),
+            (route, consumer) => {
+                Some(Self { route: route.cloned(), consumer: consumer.cloned(), pins: None })
+            }
+        }
+    }
+
+    /// The same, and no tool that isn't what it was trusted as.
+    pub fn pinned(book: Option<Self>, pins: Option<&Arc<Pins>>) -> Option<Self> {
+        match (book, pins) {
+            (book, None) => book,
+            (None, pins) => Some(Self { route: None, consumer: None, pins: pins.cloned() }),
+            (Some(book), pins) => Some(Self { pins: pins.cloned(), ..book }),
         }
     }
 
@@ -79,6 +92,7 @@ impl Rulebook {
     /// Whether a tool may be called, and so be listed.
     pub fn tool(&self, name: &str) -> bool {
         self.all(|rules| rules.tools.let_in(name))
+            && self.pins.as_ref().is_none_or(|pins| pins.let_in(name))
     }
 
     /// What the arguments of a tool have to be, of everyone who has to agree.

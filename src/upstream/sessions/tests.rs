@@ -30,6 +30,7 @@ fn server(session_idle: Option<Duration>, port: u16) -> Server {
         dialect: None,
         tls: None,
         session_idle,
+        pin: None,
         max_requests: None,
     }))
 }

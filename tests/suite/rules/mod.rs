@@ -3,6 +3,7 @@
 mod arguments;
 mod bypass;
 mod lists;
+mod pins;
 
 use serde_json::{Value, json};
 

@@ -1,42 +1,22 @@
-//! What the admin socket answers. Whoever can open it may say who is banned.
+use std::time::Duration;
 
-use std::{sync::Arc, time::Duration};
-
-use arc_swap::ArcSwap;
 use axum::{
-    Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
-    http::{StatusCode, header},
-    middleware,
-    response::{IntoResponse, Response},
-    routing,
+    extract::{Path, State, rejection::BytesRejection},
+    http::StatusCode,
+    response::Response,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{App, explained, guard, refusal};
+use super::{Control, bad_request, json};
 use crate::{
+    admin::explained,
     config,
-    observe::Metrics,
-    policy::{Ban, BanCause, Bans},
+    policy::{Ban, BanCause},
     snapshot::Snapshot,
     types::Nanos,
 };
-
-/// The largest body, in bytes. What is asked for here is a line.
-const BODY: usize = 4 << 10;
-
-/// What the socket's answers come from.
-#[derive(Clone)]
-pub struct Control {
-    /// The bans.
-    pub bans: Arc<Bans>,
-    /// The configuration.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// What is counted.
-    pub metrics: Metrics,
-}
 
 /// A ban, as it is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,34 +51,18 @@ pub struct BanRequest {
     pub lasts: Option<String>,
 }
 
-/// Everything that the socket answers.
-pub fn control(control: Control) -> App {
-    let router = Router::new()
-        .route("/bans", routing::get(list).post(add))
-        .route("/bans/{net}", routing::delete(lift))
-        .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn(guard::socket))
-        .with_state(control);
-    App(router)
-}
-
-async fn list(State(Control { bans, .. }): State<Control>) -> Response {
+pub(super) async fn list(State(Control { bans, .. }): State<Control>) -> Response {
     let bans = bans.list(Nanos::now());
     json(&BansAnswer { bans: bans.iter().map(told).collect() })
 }
 
-async fn add(
+pub(super) async fn add(
     State(control): State<Control>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
-    let body = body.map_err(|_| refusal(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"))?;
-    let asked: BanRequest = serde_json::from_slice(&body).map_err(|_| {
-        let text =
-            "write {\"net\": \"192.0.2.0/24\", \"for\": \"1h\"}; without `for` until it is lifted";
-        bad_request("body", text)
-    })?;
+    let text =
+        "write {\"net\": \"192.0.2.0/24\", \"for\": \"1h\"}; without `for` until it is lifted";
+    let asked: BanRequest = super::body(body, text).map_err(|refused| *refused)?;
     let net = config::net(&asked.net).map_err(|text| bad_request("net", &text))?;
     let lasts = asked.lasts.as_deref().map(config::ban_length).transpose();
     let lasts = lasts.map_err(|text| bad_request("for", &text))?;
@@ -120,7 +84,7 @@ async fn add(
     Ok(json(&told(&ban)))
 }
 
-async fn lift(
+pub(super) async fn lift(
     State(control): State<Control>,
     Path(text): Path<String>,
 ) -> Result<Response, Response> {
@@ -140,10 +104,6 @@ fn exempts(snapshot: &Snapshot, net: IpNet) -> bool {
     exempt.lets_in(net.network()) && exempt.lets_in(net.broadcast())
 }
 
-fn bad_request(reason: &'static str, text: &str) -> Response {
-    explained(StatusCode::BAD_REQUEST, reason, text)
-}
-
 fn told(ban: &Ban) -> BanAnswer {
     let until = |left| jiff::Timestamp::now().checked_add(left).ok();
     let seconds = |until: jiff::Timestamp| {
@@ -157,12 +117,4 @@ fn told(ban: &Ban) -> BanAnswer {
         strikes: ban.strikes,
         cause: ban.cause.as_str().to_owned(),
     }
-}
-
-fn json(answer: &impl Serialize) -> Response {
-    let Ok(body) = serde_json::to_vec(answer) else {
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal");
-    };
-    let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (fields, body).into_response()
 }

@@ -1,0 +1,81 @@
+//! What the admin socket answers. Whoever can open it may say who is banned, and which tools are
+//! trusted.
+
+mod bans;
+mod pins;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, rejection::BytesRejection},
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing,
+};
+pub use bans::{BanAnswer, BanRequest, BansAnswer};
+pub use pins::{AcceptRequest, PinsAnswer};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{App, explained, guard, refusal};
+use crate::{
+    observe::Metrics,
+    policy::{Bans, Pins},
+    snapshot::Snapshot,
+    types::Name,
+};
+
+/// The largest body, in bytes. What is asked for here is a line.
+const BODY: usize = 4 << 10;
+
+/// What the socket's answers come from.
+#[derive(Clone)]
+pub struct Control {
+    /// The bans.
+    pub bans: Arc<Bans>,
+    /// The tools that are pinned, by their upstreams.
+    pub pins: Arc<BTreeMap<Name, Arc<Pins>>>,
+    /// The configuration.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Everything that the socket answers.
+pub fn control(control: Control) -> App {
+    let router = Router::new()
+        .route("/bans", routing::get(bans::list).post(bans::add))
+        .route("/bans/{net}", routing::delete(bans::lift))
+        .route("/pins", routing::get(pins::list).post(pins::accept))
+        .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(guard::socket))
+        .with_state(control);
+    App(router)
+}
+
+/// What a body says; `text` is how it is written.
+fn body<T: DeserializeOwned>(
+    sent: Result<Bytes, BytesRejection>,
+    text: &str,
+) -> Result<T, Box<Response>> {
+    let refused = |_| refusal(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
+    let sent = sent.map_err(refused)?;
+    Ok(serde_json::from_slice(&sent).map_err(|_| bad_request("body", text))?)
+}
+
+fn bad_request(reason: &'static str, text: &str) -> Response {
+    explained(StatusCode::BAD_REQUEST, reason, text)
+}
+
+fn json(answer: &impl Serialize) -> Response {
+    let Ok(body) = serde_json::to_vec(answer) else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal");
+    };
+    let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (fields, body).into_response()
+}
