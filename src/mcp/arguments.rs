@@ -5,22 +5,31 @@ use std::ops::ControlFlow;
 use super::json::{Bounds, Fault, Json, Sort};
 use crate::types::{Denial, Found, Pointed, Pointers, fold};
 
+/// What the rules of a call may cost: a look at a value is one, and so are 64 bytes of a text. A call of
+/// 4 MiB has room for half a million values, and each could be held to every one of a thousand rules.
+const MOST_LOOKS: usize = 1 << 19;
+
+/// How many bytes of a text cost as much as a look at a value.
+const BYTES: usize = 64;
+
 /// Walks the arguments of a call once, and tells of each pointer what it leads to, with a `*` of each
 /// element, until `found` breaks off. A member that differs from one of them in case alone is the
 /// other one for some servers.
 ///
 /// # Errors
-/// `NotRpc` where there is such a member, or something that two readers could read differently.
+/// `NotRpc` where there is such a member, or something that two readers could read differently;
+/// `Argument` where the pointers lead to more than anybody means to send.
 pub fn look_at(
     arguments: &str,
     pointers: &Pointers,
     found: impl FnMut(usize, Found<'_>) -> ControlFlow<()>,
 ) -> Result<(), Denial> {
     let mut json = Json::new(arguments, Bounds::REQUEST);
-    let mut walk = Walk { found, broken_off: false };
+    let mut walk = Walk { found, broken_off: false, looks: 0 };
     let walked = walk.value(&mut json, &[pointers.root()]).and_then(|()| json.end());
     match walked {
         Err(_) if walk.broken_off => Ok(()),
+        Err(_) if walk.looks > MOST_LOOKS => Err(Denial::Argument),
         walked => walked.map_err(|_: Fault| Denial::NotRpc),
     }
 }
@@ -28,6 +37,7 @@ pub fn look_at(
 struct Walk<F> {
     found: F,
     broken_off: bool,
+    looks: usize,
 }
 
 impl<F: FnMut(usize, Found<'_>) -> ControlFlow<()>> Walk<F> {
@@ -36,6 +46,7 @@ impl<F: FnMut(usize, Found<'_>) -> ControlFlow<()>> Walk<F> {
         if at.is_empty() {
             return json.skip().map(drop);
         }
+        self.look(at.len())?;
         let leaf = match json.sort()? {
             Sort::Object => {
                 self.ends(at, &Found::Object)?;
@@ -113,8 +124,15 @@ impl<F: FnMut(usize, Found<'_>) -> ControlFlow<()>> Walk<F> {
     }
 
     fn tell(&mut self, end: usize, found: &Found<'_>) -> Result<(), Fault> {
+        let length = if let Found::Text(text) = found { text.len() / BYTES } else { 0 };
+        self.look(1 + length)?;
         self.broken_off |= (self.found)(end, found.clone()).is_break();
         if self.broken_off { Err(Fault::Doubtful) } else { Ok(()) }
+    }
+
+    fn look(&mut self, looks: usize) -> Result<(), Fault> {
+        self.looks = self.looks.saturating_add(looks);
+        if self.looks > MOST_LOOKS { Err(Fault::Doubtful) } else { Ok(()) }
     }
 }
 
@@ -186,5 +204,43 @@ mod tests {
                 r#"/a/0/x Word("true")"#,
             ]
         );
+    }
+
+    #[test]
+    fn what_rules_may_cost_has_an_end() {
+        let told = |rules: usize, arguments: &str| {
+            let mut tree = Pointers::default();
+            for number in 0..rules {
+                tree.add(&format!("/a/*/m{number}")).unwrap();
+            }
+            let mut told = 0;
+            let walked = look_at(arguments, &tree, |_, _| {
+                told += 1;
+                ControlFlow::Continue(())
+            });
+            (walked, told)
+        };
+        let empty = format!(r#"{{"a":[{}{{}}]}}"#, "{},".repeat(100_000));
+        assert_eq!(told(2, &empty), (Ok(()), 200_002));
+        let (walked, told) = told(1000, &empty);
+        assert_eq!(walked, Err(Denial::Argument));
+        assert!(told <= MOST_LOOKS, "{told}");
+        let long = format!(r#"{{"t":"{}"}}"#, "x".repeat(4 << 20));
+        let read_by = |rules: usize| {
+            let mut tree = Pointers::default();
+            for _ in 0..rules {
+                tree.add("/t").unwrap();
+            }
+            look_at(&long, &tree, |_, _| ControlFlow::Continue(()))
+        };
+        assert_eq!((read_by(7), read_by(9)), (Ok(()), Err(Denial::Argument)));
+    }
+
+    #[test]
+    fn an_element_is_found_by_its_number_however_many_are_named() {
+        let all: Vec<String> = (0..1000).map(|number| format!("/a/{number}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let arguments = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(999_999));
+        assert_eq!(seen(&all, &arguments).unwrap().len(), 1000);
     }
 }

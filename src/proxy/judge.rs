@@ -84,7 +84,10 @@ fn arguments(
         let walked = mcp::look_at(written, rules.pointers(), |pointer, found| {
             rules.hold(pointer, &found, now).map_break(|words| broken = Some(words))
         });
-        walked.map_err(|denial| (denial, None))?;
+        walked.map_err(|denial| {
+            let too_much = denial == Denial::Argument;
+            (denial, too_much.then(|| "there are too many of them to be judged".into()))
+        })?;
         if broken.is_some() {
             return Err((Denial::Argument, broken));
         }

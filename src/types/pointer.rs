@@ -113,7 +113,7 @@ impl Pointed {
 
     /// What follows for the element of that number.
     pub fn element(&self, at: usize) -> Option<&Self> {
-        self.members.values().find(|(name, _)| number(name) == Some(at)).map(|(_, next)| next)
+        self.members.get(itoa::Buffer::new().format(at)).map(|(_, next)| next)
     }
 
     /// Every pointer that ends here or behind.

@@ -54,6 +54,15 @@ async fn every_element_has_to_keep_every_rule() {
 }
 
 #[tokio::test]
+async fn a_call_that_would_cost_its_rules_too_much_is_refused_and_told_so() {
+    let mut ruled = Ruled::by(DRAFTS).await;
+    let draft = json!({"type": "draft"});
+    let posts = vec![draft; 150_000];
+    let answer = ruled.refused(&schedule(&json!({"posts": posts}))).await;
+    assert_eq!(rule(&answer), "there are too many of them to be judged");
+}
+
+#[tokio::test]
 async fn a_call_without_arguments_breaks_a_rule_that_wants_them() {
     let mut ruled = Ruled::by(DRAFTS).await;
     for params in [
