@@ -240,8 +240,8 @@ fn servers(
     upstreams.map(server).collect()
 }
 
-/// A consumer has a bucket for each route and one for `server/discover`; four times the room makes
-/// a full set unlikely beyond notice.
+/// A consumer has a bucket for each route and those beside it, of which hardly two are in use at once,
+/// for they refill in no time; four times the room makes a full set unlikely beyond notice.
 fn sizes(snapshot: &Snapshot) -> LimiterSizes {
     let (consumers, routes) = (snapshot.consumers.iter().count(), snapshot.routes.iter().count());
     LimiterSizes {

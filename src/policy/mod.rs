@@ -18,7 +18,7 @@ pub use bans::{
 };
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use leases::{Lease, Leases};
-pub use limits::{Charge, Holder, Limiter, LimiterSizes, Quota};
+pub use limits::{Aside, Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use pins::{NothingToAccept, Pin, PinLine, PinMode, Pins, Sighting};
 pub use places::{Places, Ticket};

@@ -5,8 +5,8 @@ use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use super::{place::Stopped, state::State};
 use crate::{
-    mcp::{self, Body},
-    policy::{Charge, Holder, Lease, Principal},
+    mcp::{self, Body, Kind, Message},
+    policy::{Aside, Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
     types::{AddressGroup, Credential, Denial, KeyDigest, Limit, Method, Nanos, Secret},
     upstream::Turn,
@@ -140,8 +140,8 @@ pub(super) fn rather(knocked: &Result<Payer, Denial>, stopped: Stopped) -> Stopp
     }
 }
 
-/// After the body is read: the call is charged, a batch by its elements, `server/discover` to a
-/// bucket of its own.
+/// After the body is read: the call is charged, a batch by its elements, and what has a bucket beside
+/// the calls to that.
 pub(super) fn charge(
     state: &State,
     snapshot: &Snapshot,
@@ -149,15 +149,15 @@ pub(super) fn charge(
     (route, holder): (&Route, &Holder),
     body: Option<&Body>,
 ) -> Result<(), Denial> {
-    let discovers = body.and_then(Body::single).is_some_and(|m| m.method == mcp::Method::Discover);
+    let aside = body.and_then(Body::single).and_then(aside);
     let at = (body.map_or(NonZeroU32::MIN, Body::cells), Nanos::now());
     let own = principal.consumer().and_then(|consumer| Some((&consumer.name, consumer.quota?)));
     let quota = own.map(|(_, quota)| quota).or(route.quota);
-    let quota = if discovers { quota.map(|quota| quota.times(10)) } else { quota };
-    let bucket = match own {
-        _ if discovers => Charge::Discover(&route.name, holder),
-        Some((consumer, _)) => Charge::Consumer(consumer),
-        None => Charge::Key(&route.name, holder),
+    let quota = if aside.is_some() { quota.map(|q| q.times(Aside::FACTOR)) } else { quota };
+    let bucket = match (aside, own) {
+        (Some(aside), _) => Charge::Aside(aside, &route.name, holder),
+        (None, Some((consumer, _))) => Charge::Consumer(consumer),
+        (None, None) => Charge::Key(&route.name, holder),
     };
     let charged = match (knocked, quota) {
         (Err(denial), _) => Err(denial),
@@ -173,11 +173,25 @@ pub(super) fn charge(
         (Ok(_), None) => Ok(()),
     };
     charged.map_err(|denial| match denial {
-        Denial::Rate { retry_after, limit } if discovers => {
+        Denial::Rate { retry_after, limit } if aside == Some(Aside::Discover) => {
             Denial::DiscoverRate { retry_after, limit }
         }
         other => other,
     })
+}
+
+/// Which bucket beside the calls a message is charged to, if one. A notification by its name too: a
+/// server may do a `tools/call` that has no id.
+fn aside(message: &Message) -> Option<Aside> {
+    let is_request = message.kind == Kind::Request;
+    match message.method {
+        mcp::Method::Discover => Some(Aside::Discover),
+        mcp::Method::Initialize if is_request => Some(Aside::Initialize),
+        mcp::Method::Known("ping") if is_request => Some(Aside::Ping),
+        _ if message.kind == Kind::Response => Some(Aside::Notification),
+        _ if is_request => None,
+        _ => message.method_text().starts_with("notifications/").then_some(Aside::Notification),
+    }
 }
 
 /// The slot of a stream, for requests whose answer is sure to stay open: a GET, and the

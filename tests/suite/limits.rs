@@ -55,16 +55,55 @@ async fn what_has_no_answer_to_read_is_told_with_429() {
     let key = Key::new();
     let gateway = Setup::new(&upstream).route("rate = \"1/day\"").consumer("one", &key, "").start();
     prove(&gateway, &mut upstream, &key).await;
-    let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    for call in [
-        Call::post(&path(&key), notification),
-        Call::post(&path(&key), &call_with_id(1, "initialize")),
-        Call::get(&path(&key)),
-        Call::new("DELETE", &path(&key)),
-    ] {
+    let (said, begun) = (Call::post(&path(&key), NOTIFICATION), initialize(&key));
+    for call in [&said, &begun] {
+        for _ in 0..10 {
+            gateway.pass(&mut upstream, call).await;
+        }
+    }
+    for call in [said, begun, Call::get(&path(&key)), Call::new("DELETE", &path(&key))] {
         let answer = gateway.ask(&call).await;
         assert!(answer.refused(429, "rate").field("retry-after").is_some());
     }
+}
+
+const NOTIFICATION: &str = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
+
+fn initialize(key: &Key) -> Call {
+    Call::post(&path(key), &call_with_id(1, "initialize"))
+}
+
+#[tokio::test]
+async fn a_client_at_its_limit_can_begin_anew_ping_cancel_and_answer() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"1/day\"").consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    gateway.ask(&Call::post(&path(&key), &tool_call(1))).await.refused(200, "rate");
+    let ping = Call::post(&path(&key), &call_with_id(1, "ping"));
+    let answer = Call::post(&path(&key), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    for call in [&initialize(&key), &ping, &Call::post(&path(&key), NOTIFICATION), &answer] {
+        gateway.pass(&mut upstream, call).await;
+    }
+    for _ in 0..9 {
+        gateway.pass(&mut upstream, &ping).await;
+    }
+    gateway.ask(&ping).await.refused(200, "rate");
+    upstream.saw_nothing(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_call_without_an_id_and_a_batch_of_pings_cost_what_calls_do() {
+    let mut upstream = Upstream::start().await;
+    let key = Key::new();
+    let gateway = Setup::new(&upstream).route("rate = \"1/day\"").consumer("one", &key, "").start();
+    prove(&gateway, &mut upstream, &key).await;
+    let silent = r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}"#;
+    gateway.ask(&Call::post(&path(&key), silent)).await.refused(429, "rate");
+    let batch = format!("[{}]", call_with_id(1, "ping"));
+    let refused = gateway.ask(&Call::post(&path(&key), &batch)).await;
+    assert_eq!(refused.json()[0]["error"]["data"]["reason"], "rate");
+    upstream.saw_nothing(&gateway).await;
 }
 
 #[tokio::test]

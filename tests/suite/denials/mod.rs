@@ -165,7 +165,7 @@ async fn a_rate_that_nobody_reads_in_band_is_429() {
         reason: "rate",
         id: Value::Null,
         then: Keeps,
-        fields: vec![after("86400")],
+        fields: vec![after("8640")],
     };
     holds(scenes::rate_of_a_notification().await.refused().await, row).await;
 }

@@ -188,7 +188,7 @@ pub(super) async fn rate() -> Scene {
 
 pub(super) async fn rate_of_a_notification() -> Scene {
     let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    over_the_rate(1, &tool_call(1), notification).await
+    over_the_rate(10, notification, notification).await
 }
 
 pub(super) async fn discover_rate() -> Scene {
