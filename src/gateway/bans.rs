@@ -1,18 +1,9 @@
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::kept;
+use super::kept_file::{self, KeptFile, Line};
 use crate::{
     observe::Metrics,
     policy::{BanRules, Bans, read_line, write_line},
@@ -23,75 +14,44 @@ use crate::{
 /// How soon a change is written, and the count of bans set right.
 const TURN: Duration = Duration::from_secs(1);
 
-/// The largest file that is read, in bytes: a full table is a third of it.
-const MOST: u64 = 8 << 20;
+/// The name of the file.
+const FILE: &str = "bans";
 
 /// Keeps the bans over a restart, where there is a state directory, and counts those that hold.
 pub(super) struct BanKeeper {
     bans: Arc<Bans>,
     metrics: Metrics,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    file: Option<PathBuf>,
-    /// The changes that are in the file.
-    written: Mutex<u64>,
-    failing: AtomicBool,
+    file: Option<KeptFile>,
 }
 
 impl BanKeeper {
-    /// The keeper of these bans, with those of the file put back. A file that can't be read, or a line
-    /// of it, keeps nobody from starting.
+    /// The keeper of these bans, with those of the file put back.
     pub(super) fn new(
         bans: &Arc<Bans>,
         metrics: &Metrics,
         snapshot: &Arc<ArcSwap<Snapshot>>,
     ) -> Self {
-        let file = snapshot.load().state_dir.as_deref().map(|dir| dir.join("bans"));
-        if let Some(file) = &file {
-            restore(bans, &snapshot.load().bans, file);
-        }
-        Self {
-            bans: Arc::clone(bans),
-            metrics: metrics.clone(),
-            snapshot: Arc::clone(snapshot),
-            file,
-            written: Mutex::new(bans.changes()),
-            failing: AtomicBool::new(false),
-        }
+        let now = snapshot.load();
+        let file = now.state_dir.as_deref().map(|dir| {
+            let is_whole = restore(bans, &now.bans, dir);
+            KeptFile::new(dir, FILE, is_whole.then(|| bans.changes()))
+        });
+        let (bans, snapshot) = (Arc::clone(bans), Arc::clone(snapshot));
+        Self { bans, metrics: metrics.clone(), snapshot, file }
     }
 
     /// Writes what has changed, again and again. Ends only when dropped.
     pub(super) async fn keep(self: Arc<Self>) {
-        let mut turns = tokio::time::interval(TURN);
-        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            let keeper = Arc::clone(&self);
-            // The disk may take its time.
-            let _ = tokio::task::spawn_blocking(move || keeper.turn()).await;
-        }
+        kept_file::keep(self, TURN, Self::turn).await;
     }
 
     /// One turn; the last one is at the end of the drain.
     pub(super) fn turn(&self) {
         let now = Nanos::now();
         self.metrics.banned_now(self.bans.sweep(&self.snapshot.load().bans, now));
-        let Some(file) = &self.file else { return };
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before the bans are read: what changes meanwhile is written with the next turn.
-        let changes = self.bans.changes();
-        if *written == changes {
-            return;
-        }
-        match kept::write(file, self.text(now).as_bytes()) {
-            Ok(()) => {
-                *written = changes;
-                self.failing.store(false, Ordering::Relaxed);
-            }
-            // Said once, and tried again with each turn.
-            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
-                tracing::error!(file = %file.display(), %error, "the bans can't be kept");
-            }
-            Err(_) => {}
+        if let Some(file) = &self.file {
+            file.write(|| self.bans.changes(), || self.text(now));
         }
     }
 
@@ -104,52 +64,12 @@ impl BanKeeper {
     }
 }
 
-fn restore(bans: &Bans, rules: &BanRules, file: &Path) {
-    let bytes = match read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "the bans can't be read");
-            return put_aside(file);
-        }
-    };
+fn restore(bans: &Bans, rules: &BanRules, dir: &Path) -> bool {
     let (now, clock) = (Nanos::now(), Timestamp::now());
-    let restored = |line: &[u8]| {
-        let line = std::str::from_utf8(line).ok()?;
-        Some(bans.restore(rules, &read_line(line, clock).ok()?, now))
-    };
-    let (mut damaged, mut first) = (0_usize, 0);
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        if restored(line) != Some(true) {
-            first = if damaged == 0 { number + 1 } else { first };
-            damaged += 1;
-        }
-    }
-    if damaged > 0 {
-        // Once for all: a file of something else has many lines.
-        let (path, file) = (file, file.display());
-        tracing::warn!(%file, damaged, first, "lines of the bans that can't be used were left out");
-        put_aside(path);
-    }
-}
-
-/// What the next ban would write over: somebody may still make something of it.
-fn put_aside(file: &Path) {
-    let aside = file.with_extension("bad");
-    if fs::rename(file, &aside).is_ok() {
-        tracing::warn!(file = %aside.display(), "the file as it was is kept there");
-    }
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // Of a pipe the opening alone would wait for ever.
-    if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    kept_file::read_lines(dir, FILE, |line| match read_line(line, clock) {
+        Ok(ban) if bans.restore(rules, &ban, now) => Line::Used,
+        _ => Line::Damaged,
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod boot;
 mod crew;
 mod entrance;
 mod kept;
+mod kept_file;
 mod planes;
 mod pressure;
 

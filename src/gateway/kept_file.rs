@@ -1,0 +1,128 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::kept;
+
+/// The largest file that is read, in bytes.
+const MOST: u64 = 64 << 20;
+
+/// A file of lines in the state directory, that outlives the process: even one that was killed.
+pub(super) struct KeptFile {
+    path: PathBuf,
+    /// What is in it, for messages: `bans`.
+    what: &'static str,
+    /// The changes that are in the file; `None` where nobody knows what is.
+    written: Mutex<Option<u64>>,
+    failing: AtomicBool,
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It was read.
+    Used,
+    /// It is none that was ever written, or there is no room for it.
+    Damaged,
+}
+
+impl KeptFile {
+    /// A file of that name, with the changes that are in it.
+    pub(super) fn new(dir: &Path, what: &'static str, written: Option<u64>) -> Self {
+        let path = dir.join(what);
+        Self { path, what, written: Mutex::new(written), failing: AtomicBool::new(false) }
+    }
+
+    /// Writes the text, if there are changes that aren't in the file.
+    pub(super) fn write(&self, changes: impl Fn() -> u64, text: impl FnOnce() -> String) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the text is made: what changes meanwhile is written with the next turn.
+        let changes = changes();
+        if *written == Some(changes) {
+            return;
+        }
+        match kept::write(&self.path, text().as_bytes()) {
+            Ok(()) => {
+                *written = Some(changes);
+                self.failing.store(false, Ordering::Relaxed);
+            }
+            // Said once, and tried again with each turn.
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                let file = self.path.display();
+                tracing::error!(%file, %error, "the {} can't be kept", self.what);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reads the lines of a file. One that can't be read, or a line of it, keeps nobody from starting. Gives
+/// whether what was read is still there, whole: else it is to be written anew.
+pub(super) fn read_lines(
+    dir: &Path,
+    what: &'static str,
+    mut line: impl FnMut(&str) -> Line,
+) -> bool {
+    let path = dir.join(what);
+    let bytes = match read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "the {what} can't be read");
+            put_aside(&path);
+            return false;
+        }
+    };
+    let (mut damaged, mut first) = (0_usize, 0);
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    for (number, bytes) in lines.filter(|(_, line)| !line.is_empty()) {
+        if std::str::from_utf8(bytes).map_or(Line::Damaged, &mut line) == Line::Damaged {
+            first = if damaged == 0 { number + 1 } else { first };
+            damaged += 1;
+        }
+    }
+    if damaged > 0 {
+        // Once for all: a file of something else has many lines.
+        let file = path.display();
+        tracing::warn!(%file, damaged, first, "lines of the {what} that can't be used were left out");
+        put_aside(&path);
+    }
+    damaged == 0
+}
+
+/// What the next change would write over: somebody may still make something of it.
+fn put_aside(file: &Path) {
+    let aside = file.with_extension("bad");
+    if fs::rename(file, &aside).is_ok() {
+        tracing::warn!(file = %aside.display(), "the file as it was is kept there");
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Of a pipe the opening alone would wait for ever.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Turns again and again. Ends only when dropped.
+pub(super) async fn keep<K: Send + Sync + 'static>(keeper: Arc<K>, every: Duration, turn: fn(&K)) {
+    let mut turns = tokio::time::interval(every);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        let keeper = Arc::clone(&keeper);
+        // The disk may take its time.
+        let _ = tokio::task::spawn_blocking(move || turn(&keeper)).await;
+    }
+}
