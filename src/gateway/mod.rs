@@ -7,6 +7,7 @@ mod crew;
 mod entrance;
 mod kept;
 mod kept_file;
+mod pins;
 mod planes;
 mod pressure;
 
@@ -22,6 +23,7 @@ use bans::BanKeeper;
 pub use boot::BootError;
 use crew::Muster;
 use entrance::Entrance;
+use pins::PinKeeper;
 use planes::Planes;
 
 pub use crate::host::Stop;
@@ -44,6 +46,7 @@ pub struct Gateway {
     admin: Planes,
     admin_file: Option<SocketFile>,
     keeper: Arc<BanKeeper>,
+    pins: Arc<PinKeeper>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
 }
@@ -104,12 +107,15 @@ impl Gateway {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         };
         let keeper = Arc::new(BanKeeper::new(&state.bans, &state.metrics, &state.snapshot));
+        let state_dir = state.snapshot.load().state_dir.clone();
+        let pins = PinKeeper::new(planes::pins(&state), &state.metrics, state_dir.as_deref());
         Ok(Self {
             state,
             entrances,
             admin,
             admin_file,
             keeper,
+            pins: Arc::new(pins),
             readiness: Readiness::default(),
             addresses,
         })
@@ -148,10 +154,12 @@ impl Gateway {
         let grace = self.state.snapshot.load().timeouts.shutdown;
         let log = self.state.log.clone();
         let (drain, draining) = Drain::new();
-        let (readiness, keeper) = (self.readiness.clone(), Arc::clone(&self.keeper));
+        let (keeper, pins) = (Arc::clone(&self.keeper), Arc::clone(&self.pins));
+        let readiness = self.readiness.clone();
         let services = self.services(draining);
         host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
         keeper.turn();
+        pins.turn();
         log.flush();
     }
 
@@ -162,7 +170,7 @@ impl Gateway {
         let planes = self.admin.serve(&self.state, self.readiness.clone());
         let front = front(self.state, self.entrances, muster, (self.readiness, draining));
         services.push(service("front", sockets, Box::pin(front)));
-        let keep = self.keeper.keep();
+        let keep = async { tokio::join!(self.keeper.keep(), self.pins.keep()) };
         let beside = async move {
             tokio::join!(planes, keep);
         };

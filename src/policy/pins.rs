@@ -91,6 +91,11 @@ impl Pins {
         self.mode == PinMode::Enforce
     }
 
+    /// Whether a tool that was never seen is trusted as it is.
+    pub const fn begin_on_first_use(&self) -> bool {
+        self.first_use
+    }
+
     /// Whether a tool may be called and listed, as far as it is known.
     pub fn let_in(&self, name: &str) -> bool {
         let known = || self.tools.load().get(name).copied();
@@ -143,8 +148,7 @@ impl Pins {
         accepted
     }
 
-    /// Puts back what was kept of a tool: of one from the operator's list only how it was seen, and that
-    /// it was accepted since. `false` where there is no room.
+    /// Puts back what was kept of a tool. `false` where there is no room.
     pub fn restore(&self, name: &str, kept: Pin) -> bool {
         let mut restored = false;
         self.change(|tools| {

@@ -5,6 +5,7 @@ mod bans;
 mod dialect;
 mod explain;
 mod live;
+mod pins;
 mod pressure;
 mod silence;
 mod starting;

@@ -1,0 +1,141 @@
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use super::kept_file::{self, KeptFile, Line};
+use crate::{
+    observe::Metrics,
+    policy::{PinLine, Pins},
+    types::Name,
+};
+
+/// How soon a change is written, and the count of changed tools set right.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The name of the file.
+const FILE: &str = "pins";
+
+/// Keeps the pinned tools over a restart, where there is a state directory, and counts those that have
+/// changed. What the operator lists is the operator's to keep.
+pub(super) struct PinKeeper {
+    pins: BTreeMap<Name, Arc<Pins>>,
+    metrics: Metrics,
+    file: Option<KeptFile>,
+}
+
+impl PinKeeper {
+    /// The keeper of these pins, with those of the file put back.
+    pub(super) fn new(
+        pins: BTreeMap<Name, Arc<Pins>>,
+        metrics: &Metrics,
+        state_dir: Option<&Path>,
+    ) -> Self {
+        let file = state_dir.filter(|_| !pins.is_empty()).map(|dir| {
+            let is_whole = kept_file::read_lines(dir, FILE, |line| restore(&pins, line));
+            KeptFile::new(dir, FILE, is_whole.then(|| changes(&pins)))
+        });
+        Self { pins, metrics: metrics.clone(), file }
+    }
+
+    /// Writes what has changed, again and again. Ends only when dropped.
+    pub(super) async fn keep(self: Arc<Self>) {
+        if !self.pins.is_empty() {
+            kept_file::keep(self, TURN, Self::turn).await;
+        }
+    }
+
+    /// One turn; the last one is at the end of the drain.
+    pub(super) fn turn(&self) {
+        for (upstream, pins) in &self.pins {
+            self.metrics.changed_tools(upstream, pins.changed());
+        }
+        if let Some(file) = &self.file {
+            file.write(|| changes(&self.pins), || text(&self.pins));
+        }
+    }
+}
+
+fn changes(pins: &BTreeMap<Name, Arc<Pins>>) -> u64 {
+    pins.values().map(|pins| pins.changes()).sum()
+}
+
+fn text(pins: &BTreeMap<Name, Arc<Pins>>) -> String {
+    let mut text = String::new();
+    for (upstream, pins) in pins.iter().filter(|(_, pins)| pins.begin_on_first_use()) {
+        for (tool, pin) in pins.list() {
+            // Of three texts: nothing that can't be written.
+            text += &serde_json::to_string(&PinLine::of(upstream, &tool, pin)).unwrap_or_default();
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn restore(pins: &BTreeMap<Name, Arc<Pins>>, line: &str) -> Line {
+    let Ok(line) = serde_json::from_str::<PinLine>(line) else { return Line::Damaged };
+    let Some(pin) = line.pin() else { return Line::Damaged };
+    let mut all = pins.iter();
+    let of_upstream = all.find(|(name, _)| name.as_str() == line.upstream).map(|(_, pins)| pins);
+    match of_upstream.filter(|pins| pins.begin_on_first_use()) {
+        Some(pins) if pins.restore(&line.tool, pin) => Line::Used,
+        Some(_) => Line::Damaged,
+        // Of one that isn't pinned any more, or by the operator's own list now.
+        None => Line::Used,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{observe::LogSink, policy::PinMode, types::ToolDigest};
+
+    fn keeper(dir: &Path, pins: Pins) -> (Arc<Pins>, PinKeeper) {
+        let pins = Arc::new(pins);
+        let of = BTreeMap::from([(Name::parse("postiz").unwrap(), Arc::clone(&pins))]);
+        let metrics = Metrics::new(&LogSink::memory());
+        (pins, PinKeeper::new(of, &metrics, Some(dir)))
+    }
+
+    #[test]
+    fn what_was_seen_and_accepted_is_read_back() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let on_first_use = || Pins::on_first_use(PinMode::Enforce);
+        let (pins, first) = keeper(dir.path(), on_first_use());
+        first.turn();
+        assert!(!dir.path().join(FILE).exists(), "nothing has changed");
+        pins.see("read", ToolDigest::of("1"));
+        pins.see("post \"all\" \u{1f680}", ToolDigest::of("1"));
+        pins.see("read", ToolDigest::of("2"));
+        first.turn();
+        let (again, _) = keeper(dir.path(), on_first_use());
+        assert_eq!(again.list(), pins.list());
+        assert!(!again.let_in("read"));
+    }
+
+    #[test]
+    fn the_operators_own_list_is_not_mixed_with_what_was_kept() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (pins, first) = keeper(dir.path(), Pins::on_first_use(PinMode::Enforce));
+        pins.see("post", ToolDigest::of("1"));
+        first.turn();
+        let listed = || Pins::of(PinMode::Enforce, [("read".into(), ToolDigest::of("1"))]);
+        let (pins, keeper) = keeper(dir.path(), listed());
+        assert!(pins.let_in("read") && !pins.let_in("post"));
+        pins.see("post", ToolDigest::of("1"));
+        keeper.turn();
+        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "");
+    }
+
+    #[test]
+    fn a_damaged_line_keeps_nobody_from_starting_and_its_file_is_put_aside() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let line = r#"{"upstream":"postiz","tool":"read","accepted":null,"seen":null}"#;
+        let other = line.replace("postiz", "gone");
+        let bad = line.replace("\"accepted\":null", "\"accepted\":\"12\"");
+        let text = format!("{line}\n{bad}\n{other}\nx\n");
+        std::fs::write(dir.path().join(FILE), &text).unwrap();
+        let (pins, keeper) = keeper(dir.path(), Pins::on_first_use(PinMode::Enforce));
+        assert_eq!(pins.list().len(), 1);
+        assert_eq!(std::fs::read_to_string(dir.path().join("pins.bad")).unwrap(), text);
+        keeper.turn();
+        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), format!("{line}\n"));
+    }
+}
