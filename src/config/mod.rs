@@ -32,6 +32,7 @@ mod oauth;
 mod once;
 mod outline;
 mod pins;
+mod presets;
 mod problem;
 mod reading;
 mod render;
@@ -104,6 +105,13 @@ pub fn net(text: &str) -> Result<IpNet, String> {
 /// What is wrong with it, and how to mend it.
 pub fn ban_length(text: &str) -> Result<Duration, String> {
     value::ban_length(text).map_err(value::Fault::told)
+}
+
+/// Whether a preset lets a tool be called, as far as the tool's name tells.
+pub fn preset_lets_in(preset: &str, tool: &str) -> bool {
+    let now = SystemTime::now();
+    let around = Surroundings { base_dir: Path::new(""), environment: &|_| None, now };
+    presets::lets_in(preset, tool, &around)
 }
 
 /// The `[admin] socket` of a file, whatever else is wrong with it: who asks for it has not all that

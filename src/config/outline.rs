@@ -98,6 +98,12 @@ impl Outline {
         Some((setting.texts.first().map_or("", |(text, _)| text), &setting.place))
     }
 
+    /// The elements of a list.
+    pub fn elements(&self, owner: Owner, part: &str, list: &str) -> &[(String, Place)] {
+        let setting = self.part(owner, part).and_then(|part| part.setting(list));
+        setting.map_or(&[], |setting| &setting.texts)
+    }
+
     /// Which element of a list of names matches one.
     pub fn glob(
         &self,

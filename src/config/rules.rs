@@ -1,8 +1,11 @@
 //! `tools`, `prompts` and `resources` of a route or a consumer.
 
+use std::sync::Arc;
+
 use super::{
     arguments,
     mask::shown,
+    presets,
     reading::Reading,
     table::{Item, Table},
     value::Fault,
@@ -18,10 +21,10 @@ const REACH_ALL: [&str; 2] = ["ask_postiz", "triggerTool"];
 /// An `allow` list denies the rest, and the rest is also what stands in no list: beside one, a kind
 /// that is left out is closed.
 pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<Rules> {
-    let mut arguments = Vec::new();
+    let (mut arguments, mut presets) = (Vec::new(), Vec::new());
     let mut list = |name: &'static str| {
         let item = table.take(name)?;
-        let names = names(&item, name, &mut arguments, reading);
+        let names = names(&item, name, (&mut arguments, &mut presets), reading);
         warn_of_reach(&names, &item, reading);
         Some(names)
     };
@@ -35,6 +38,7 @@ pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<R
     Some(Rules {
         tools: tools.unwrap_or_else(left_out),
         arguments,
+        presets,
         prompts: prompts.unwrap_or_else(left_out),
         resources: resources.unwrap_or_else(left_out),
     })
@@ -43,14 +47,16 @@ pub(super) fn read(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<R
 fn names(
     item: &Item<'_>,
     label: &'static str,
-    arguments: &mut Vec<(Glob, ArgumentRules)>,
+    (arguments, presets): (&mut Vec<(Glob, ArgumentRules)>, &mut Vec<Arc<Rules>>),
     reading: &mut Reading<'_>,
 ) -> Names {
     // What can't be read lets nothing in; it isn't run anyway.
     let Some(mut lists) = item.table(label, reading) else { return Names::none() };
     let (allow, deny) = (lists.take("allow"), lists.take("deny"));
     let of_tools = (label == "tools").then(|| lists.take("arguments")).flatten();
-    if allow.is_none() && deny.is_none() && of_tools.is_none() {
+    let named = if label == "tools" { presets::take(&mut lists) } else { (None, None) };
+    let says_nothing = allow.is_none() && deny.is_none() && of_tools.is_none();
+    if says_nothing && named.0.is_none() && named.1.is_none() {
         reading
             .error(&item.at, format!("`{}` says nothing", item.name))
             .hint("write { allow = [\"integrationList\"] } or { deny = [\"triggerTool\"] }");
@@ -64,6 +70,7 @@ fn names(
     if let Some(item) = of_tools {
         *arguments = arguments::read(&item, reading);
     }
+    presets.extend(presets::read(named, reading));
     lists.finish(&[], reading);
     Names { allow, deny }
 }

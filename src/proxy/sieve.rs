@@ -208,7 +208,7 @@ mod tests {
 
     fn rules() -> impl Strategy<Value = Arc<Rules>> {
         (names(), names(), names()).prop_map(|(tools, prompts, resources)| {
-            Arc::new(Rules { tools, arguments: Vec::new(), prompts, resources })
+            Arc::new(Rules { tools, prompts, resources, ..Rules::default() })
         })
     }
 

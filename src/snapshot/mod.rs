@@ -60,7 +60,8 @@ impl Snapshot {
             let reaches = routes.iter().any(|r| r.mcp().is_some() && consumer.may_use(&r.name));
             consumer.rules.as_deref().filter(|_| reaches)
         });
-        of_routes.into_iter().chain(of_consumers).flat_map(|rules| rules.tools.written())
+        let all = of_routes.into_iter().chain(of_consumers).flat_map(Rules::each);
+        all.flat_map(|rules| rules.tools.written())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::chain::{Case, Gate};
 use crate::{
-    config::{NetWord, Owner, Place},
+    config::{self, NetWord, Owner, Place},
     policy::Admittance,
     snapshot::{Route, UnknownKeys},
     types::Untrusted,
@@ -212,7 +212,11 @@ impl Case<'_> {
             return ("it names no tool".into(), None);
         };
         if self.reason.as_deref() == Some("argument") {
-            let rules = |(owner, name)| self.outline.setting(owner, name, "tools.arguments");
+            let rules = |(owner, name)| {
+                let named = ["tools.arguments", "tools.presets"].into_iter();
+                let mut named = named.filter_map(|rules| self.outline.setting(owner, name, rules));
+                named.next()
+            };
             let place = owners.into_iter().find_map(rules).map(|(_, place)| place.clone());
             return ("a rule about an argument is broken; the client was told which".into(), place);
         }
@@ -224,6 +228,13 @@ impl Case<'_> {
                     format!("\"{text}\" of `deny` is about {}", shown(tool)),
                     Some(place.clone()),
                 );
+            }
+            let mut presets = self.outline.elements(owner, name, "tools.presets").iter();
+            if let Some((preset, place)) =
+                presets.find(|(name, _)| !config::preset_lets_in(name, tool))
+            {
+                let text = format!("the preset \"{preset}\" doesn't have {}", shown(tool));
+                return (text, Some(place.clone()));
             }
             if let Some((text, place)) = list("tools.allow") {
                 allowed =

@@ -151,15 +151,51 @@ impl Moment {
     }
 }
 
-/// A time as RFC 3339 has it, or the same without its zone, which then is UTC; or a date, which is
-/// its midnight.
+/// A time as RFC 3339 has it, or the same without its zone, which then is UTC, or without its seconds;
+/// or a date, which is its midnight. In no other spelling: JavaScript reads many more, some of them
+/// another way.
 pub fn time(text: &str) -> Option<Timestamp> {
+    if !is_plain(text.as_bytes()) {
+        return None;
+    }
     let utc = |civil: civil::DateTime| civil.to_zoned(jiff::tz::TimeZone::UTC).ok();
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);
     }
     let civil = text.parse::<civil::DateTime>().ok()?;
     utc(civil).map(|zoned| zoned.timestamp())
+}
+
+/// `YYYY-MM-DD`, and behind it a time of day, and behind that a zone.
+fn is_plain(text: &[u8]) -> bool {
+    let Some(time) = after(text, b"0000-00-00") else { return false };
+    let Some(clock) = time.strip_prefix(b"T").or(time.strip_prefix(b" ")) else {
+        return time.is_empty();
+    };
+    let Some(mut rest) = after(clock, b"00:00") else { return false };
+    if let Some(behind) = after(rest, b":00") {
+        // The leap second: one reader takes it for the one before, another for none.
+        if rest.starts_with(b":6") {
+            return false;
+        }
+        rest = behind;
+        if let Some(fraction) = rest.strip_prefix(b".") {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            rest = fraction.get(digits..).filter(|_| digits > 0).unwrap_or(rest);
+        }
+    }
+    let zone = || after(rest.strip_prefix(b"+").or(rest.strip_prefix(b"-"))?, b"00:00");
+    // Further from UTC than a day no zone is, and JavaScript reads none.
+    let is_near = rest.get(1..3).is_some_and(|hours| hours < &b"24"[..]);
+    rest.is_empty() || rest == b"Z" || is_near && zone().is_some_and(<[u8]>::is_empty)
+}
+
+/// What follows a text of that shape, in which `0` stands for a digit.
+fn after<'a>(text: &'a [u8], shape: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_at_checked(shape.len())?;
+    let fits =
+        |(byte, of): (&u8, &u8)| if *of == b'0' { byte.is_ascii_digit() } else { byte == of };
+    head.iter().zip(shape).all(fits).then_some(rest)
 }
 
 impl fmt::Debug for ArgumentRules {
@@ -242,6 +278,42 @@ mod tests {
         assert!(!keeps(now(), &text("2026-11-25T12:00:00Z")));
         let fixed = Check::After(Moment::At(time("2027-01-01").unwrap()));
         assert!(!keeps(fixed, &text("2026-12-31T23:59:59")));
+    }
+
+    #[test]
+    fn a_time_has_few_spellings() {
+        let noon = |text: &str| time(text) == "2026-11-26T12:00:00Z".parse().ok();
+        for text in [
+            "2026-11-26T12:00:00Z",
+            "2026-11-26T12:00Z",
+            "2026-11-26T12:00:00.000Z",
+            "2026-11-26T12:00:00",
+            "2026-11-26 12:00",
+            "2026-11-26T13:30:00+01:30",
+        ] {
+            assert!(noon(text), "{text}");
+        }
+        for text in [
+            "2026-11-26t12:00:00z",
+            "2026-11-26T12:00:60Z",
+            "2026-11-26T24:00:00Z",
+            "2026-11-26T12",
+            "20261126T120000Z",
+            "2026-11-26T12:00:00.Z",
+            "2026-11-26T12:00:00Z[UTC]",
+            "2026-11-26T12:00:00 Z",
+            "2026-11-26T12:00:00+0100",
+            "2026-11-26T12:00:00+24:00",
+            "+002026-11-26T12:00:00Z",
+            "2026-W48-4",
+            "2026-11-31",
+            "26 Nov 2026",
+            "1795694400000",
+            " 2026-11-26",
+            "2026-11-26\u{a0}12:00",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Rules {
     pub tools: Names,
     /// What the arguments of tools have to be, by the tools' names.
     pub arguments: Vec<(Glob, ArgumentRules)>,
+    /// Rules that have to agree too; none of them has any of its own.
+    pub presets: Vec<Arc<Rules>>,
     /// By name.
     pub prompts: Names,
     /// By URI.
@@ -56,6 +58,13 @@ impl Names {
     }
 }
 
+impl Rules {
+    /// These, and those of the presets.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.presets.iter().map(Arc::as_ref))
+    }
+}
+
 /// The rules that hold for an exchange: those of its route and those of its consumer, and both have
 /// to agree. What is called and what is listed are judged by the same questions.
 #[derive(Clone)]
@@ -85,8 +94,13 @@ impl Rulebook {
         }
     }
 
+    fn each(&self) -> impl Iterator<Item = &Rules> {
+        let both = [&self.route, &self.consumer].into_iter().flatten();
+        both.flat_map(|rules| rules.each())
+    }
+
     fn all(&self, ask: impl Fn(&Rules) -> bool) -> bool {
-        [&self.route, &self.consumer].into_iter().flatten().all(|rules| ask(rules))
+        self.each().all(ask)
     }
 
     /// Whether a tool may be called, and so be listed.
@@ -97,8 +111,7 @@ impl Rulebook {
 
     /// What the arguments of a tool have to be, of everyone who has to agree.
     pub fn arguments(&self, tool: &str) -> impl Iterator<Item = &ArgumentRules> {
-        let rules = [&self.route, &self.consumer].into_iter().flatten();
-        let all = rules.flat_map(|rules| &rules.arguments);
+        let all = self.each().flat_map(|rules| &rules.arguments);
         all.filter(move |(glob, _)| glob.matches(tool)).map(|(_, rules)| rules)
     }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod bypass;
 mod lists;
 mod pins;
+mod presets;
 
 use serde_json::{Value, json};
 
