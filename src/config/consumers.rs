@@ -12,7 +12,7 @@ use super::{
     reading::Reading,
     routes, rules, secrets,
     table::{Item, Table},
-    value,
+    tool_limits, value,
 };
 use crate::{
     policy::{Consumer, Previous},
@@ -83,6 +83,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         end_of(&item, over, reading)
     });
     let rules = rules::read(&mut table, reading).map(Arc::new);
+    let tool_limits = tool_limits::read(&mut table, reading);
     table.finish(&[], reading);
     let consumer = || {
         Some(Consumer {
@@ -97,6 +98,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
             nets,
             rules,
             quota,
+            tool_limits,
             expires_at: expires_at.map_or(Some(None), |end| end.map(Some))?,
         })
     };

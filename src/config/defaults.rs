@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use jiff::tz::TimeZone;
+
 use crate::{
     policy::{BanMode, BanRules, NetList, Quota},
     snapshot::{
@@ -45,6 +47,7 @@ pub(super) fn bans() -> BanRules {
     }
 }
 
+pub(super) const TIME_ZONE: TimeZone = TimeZone::UTC;
 pub(super) const HTTP2: bool = true;
 pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
 pub(super) const UPSTREAM_AUTH: UpstreamAuth = UpstreamAuth::AsReceived;

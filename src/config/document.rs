@@ -29,7 +29,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let state_dir = state_dir(&mut root, reading);
     let access = access::read(&mut root, reading);
     let bans = bans::read(&mut root, reading);
-    let limits = limits::read(&mut root, reading);
+    let (limits, time_zone) = limits::read(&mut root, reading);
     let timeouts = limits::timeouts(&mut root, reading);
     let upstreams = upstreams::read(&mut root, reading);
     let routes = routes::read(&mut root, reading);
@@ -44,6 +44,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     weak::listeners(&listeners, reading);
     weak::loopback(&listeners, &access, (&routes, &consumers), reading);
     weak::routes(&routes, &consumers, reading);
+    weak::budgets(state_dir.is_some(), (&routes, &consumers), reading);
     weak::hosts(&routes, &listeners, reading);
     weak::upstreams(&upstreams, &routes, reading);
     weak::postiz_nginx(&upstreams, &routes, reading);
@@ -66,6 +67,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
         access: access.access,
         bans,
         limits,
+        time_zone,
         timeouts,
         routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),
         consumers: Consumers::new(consumers.into_iter().collect::<Option<Vec<_>>>()?),

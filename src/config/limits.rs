@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{defaults, reading::Reading, table::Table, value};
+use jiff::tz::TimeZone;
+
+use super::{defaults, reading::Reading, table::Table, tool_limits, value};
 use crate::{
     policy::Quota,
     snapshot::{Limits, Timeouts},
@@ -10,9 +12,17 @@ use crate::{
 
 const MOST: u32 = 1_000_000;
 
-pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Limits {
-    let mut limits = defaults::LIMITS;
-    let Some(mut table) = root.section("limits", "[limits]", reading) else { return limits };
+/// The limits, and the time zone in which a day of theirs begins.
+pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> (Limits, TimeZone) {
+    let (mut limits, mut time_zone) = (defaults::LIMITS, defaults::TIME_ZONE);
+    let Some(mut table) = root.section("limits", "[limits]", reading) else {
+        return (limits, time_zone);
+    };
+    if let Some(item) = table.take("time_zone")
+        && let Some(zone) = item.read(reading, tool_limits::time_zone)
+    {
+        time_zone = zone;
+    }
     for (name, most, slot) in [
         ("connections", MOST, &mut limits.connections),
         ("connections_per_address", MOST, &mut limits.connections_per_address),
@@ -60,7 +70,7 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Limits {
         limits.memory = mark;
     }
     table.finish(&[], reading);
-    limits
+    (limits, time_zone)
 }
 
 pub(super) fn timeouts(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Timeouts {

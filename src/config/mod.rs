@@ -41,6 +41,7 @@ mod rules;
 mod secrets;
 mod sets;
 mod table;
+mod tool_limits;
 mod upstreams;
 mod value;
 mod weak;

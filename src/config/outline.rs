@@ -115,6 +115,22 @@ impl Outline {
         elements.iter().find(|(text, _)| matches(text)).map(|(text, place)| (text.as_str(), place))
     }
 
+    /// The elements of a table by globs that match a name: each glob, its text and its place.
+    pub fn by_tool<'o>(
+        &'o self,
+        (owner, part, table): (Owner, &str, &'o str),
+        name: &'o str,
+    ) -> impl Iterator<Item = (&'o str, &'o str, &'o Place)> {
+        let matching = move |setting: &'o Setting| {
+            let glob = setting.name.strip_prefix(table)?.strip_prefix('.')?;
+            let text = setting.texts.first().map_or("", |(text, _)| text.as_str());
+            let matches = Glob::parse(glob).is_ok_and(|glob| glob.matches(name));
+            matches.then_some((glob, text, &setting.place))
+        };
+        let settings = self.part(owner, part).into_iter().flat_map(|part| &part.settings);
+        settings.filter_map(matching)
+    }
+
     /// What `allow` and `deny` of a part say of an address, as far as they refuse: the longest prefix
     /// wins, and `deny` wins a tie.
     pub fn nets(&self, owner: Owner, part: &str, address: IpAddr) -> NetWord {
@@ -133,12 +149,18 @@ impl Outline {
         }
     }
 
-    /// The tools that rules write out, by whose they are, in the order of the file.
+    /// The tools that rules, rates and budgets write out, by whose they are.
     pub(super) fn written_tools(&self) -> impl Iterator<Item = (Owner, &str, &str, &Place)> {
         self.0.iter().flat_map(|part| {
             let lists = ["tools.allow", "tools.deny"].into_iter();
             let elements = lists.filter_map(|list| part.setting(list)).flat_map(|s| &s.texts);
-            elements.map(|(text, place)| (part.owner, part.name.as_str(), text.as_str(), place))
+            let elements = elements.map(|(text, place)| (text.as_str(), place));
+            let globs = part.settings.iter().filter_map(|setting| {
+                let of_rates = setting.name.strip_prefix("rates.");
+                let glob = of_rates.or_else(|| setting.name.strip_prefix("budgets."))?;
+                Some((glob, &setting.place))
+            });
+            elements.chain(globs).map(|(text, at)| (part.owner, part.name.as_str(), text, at))
         })
     }
 

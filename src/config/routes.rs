@@ -10,7 +10,7 @@ use super::{
     reading::Reading,
     rules,
     table::Table,
-    upstreams, value,
+    tool_limits, upstreams, value,
 };
 use crate::{
     policy::{AddressPolicy, Quota},
@@ -128,6 +128,7 @@ fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
         max_body: max_body(table, MOST_BODY, reading).unwrap_or(defaults::MAX_BODY),
         refusals: refusals(table, reading),
         rules: rules::read(table, reading).map(Arc::new),
+        tool_limits: tool_limits::read(table, reading),
     }
 }
 
@@ -141,6 +142,8 @@ fn web(table: &mut Table<'_>, reading: &mut Reading<'_>) -> WebRoute {
         "tools",
         "prompts",
         "resources",
+        "rates",
+        "budgets",
         "oauth",
     ] {
         if let Some(item) = table.take(of_keys) {

@@ -89,6 +89,30 @@ pub(super) fn routes(
     }
 }
 
+/// Budgets that a restart would fill again.
+pub(super) fn budgets(
+    has_state: bool,
+    (routes, consumers): (&[routes::Draft], &[consumers::Draft]),
+    reading: &mut Reading<'_>,
+) {
+    if has_state {
+        return;
+    }
+    let of_routes = routes.iter().filter_map(|route| {
+        let has_some = route.mcp()?.tool_limits.budgets.is_some();
+        route.name.as_ref().filter(|_| has_some)
+    });
+    let of_consumers = consumers.iter().filter_map(|draft| {
+        let has_some = draft.consumer.as_ref()?.tool_limits.budgets.is_some();
+        draft.name.as_ref().filter(|_| has_some)
+    });
+    for (_, at) in of_routes.chain(of_consumers) {
+        reading
+            .warning(at, "what is used of these budgets is forgotten at every restart")
+            .hint("add: [state] with dir = \"/var/lib/portcullis\"");
+    }
+}
+
 /// Hosts of routes that no certificate is for, where there is TLS at all.
 pub(super) fn hosts(
     routes: &[routes::Draft],

@@ -3,8 +3,10 @@
 
 mod bans;
 mod boot;
+mod budgets;
 mod crew;
 mod entrance;
+mod keepers;
 mod kept;
 mod kept_file;
 mod pins;
@@ -15,15 +17,16 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
 use arc_swap::ArcSwap;
-use bans::BanKeeper;
 pub use boot::BootError;
 use crew::Muster;
 use entrance::Entrance;
-use pins::PinKeeper;
+use jiff::Timestamp;
+use keepers::Keepers;
 use planes::Planes;
 
 pub use crate::host::Stop;
@@ -32,7 +35,7 @@ use crate::{
     edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
-    policy::{BanMode, Bans, Leases, Limiter, LimiterSizes, Places, Pressure},
+    policy::{BanMode, Bans, Budgets, Leases, Limiter, LimiterSizes, Places, Pressure, ToolLimits},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
     types::{Drain, Draining, Name},
@@ -45,8 +48,7 @@ pub struct Gateway {
     entrances: Vec<Entrance>,
     admin: Planes,
     admin_file: Option<SocketFile>,
-    keeper: Arc<BanKeeper>,
-    pins: Arc<PinKeeper>,
+    keepers: Arc<Keepers>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
 }
@@ -57,6 +59,9 @@ const BUCKETS: usize = 64 * 1024;
 
 /// Buckets for keys that begin alike, of addresses that strangers share.
 const PREFIXES: usize = 16 * 1024;
+
+/// Keys that no consumer has and whose budgets are counted: about ten megabytes, if so many come.
+const BUDGETS: usize = 64 * 1024;
 
 /// Nets whose wrong keys are counted: about two megabytes.
 const BAN_ENTRIES: usize = 32 * 1024;
@@ -94,6 +99,7 @@ impl Gateway {
         let state = State {
             limiter: Arc::new(Limiter::new(sizes(&snapshot))),
             bans: Arc::new(Bans::new(if_counted(&snapshot, BAN_ENTRIES))),
+            budgets: Arc::new(Budgets::new(BUDGETS, &snapshot.time_zone, Timestamp::now())),
             leases: Leases::default(),
             places,
             servers: servers(&snapshot, &metrics, &pressure),
@@ -106,19 +112,9 @@ impl Gateway {
             log,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         };
-        let keeper = Arc::new(BanKeeper::new(&state.bans, &state.metrics, &state.snapshot));
-        let state_dir = state.snapshot.load().state_dir.clone();
-        let pins = PinKeeper::new(planes::pins(&state), &state.metrics, state_dir.as_deref());
-        Ok(Self {
-            state,
-            entrances,
-            admin,
-            admin_file,
-            keeper,
-            pins: Arc::new(pins),
-            readiness: Readiness::default(),
-            addresses,
-        })
+        let keepers = Arc::new(Keepers::new(&state));
+        let readiness = Readiness::default();
+        Ok(Self { state, entrances, admin, admin_file, keepers, readiness, addresses })
     }
 
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
@@ -140,6 +136,11 @@ impl Gateway {
         proxy::hear(&self.state, door, peer, request).await
     }
 
+    /// Counts what the process that has this state directory has used of budgets, and writes nothing.
+    pub fn look_into(&self, state_dir: &Path) {
+        budgets::look_into(&self.state.budgets, state_dir);
+    }
+
     /// Serves until `stop`, drains, and returns. At once when nothing is open.
     pub fn run(mut self, stop: Stop) {
         // Removed on every way out.
@@ -154,12 +155,10 @@ impl Gateway {
         let grace = self.state.snapshot.load().timeouts.shutdown;
         let log = self.state.log.clone();
         let (drain, draining) = Drain::new();
-        let (keeper, pins) = (Arc::clone(&self.keeper), Arc::clone(&self.pins));
-        let readiness = self.readiness.clone();
+        let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
         let services = self.services(draining);
         host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
-        keeper.turn();
-        pins.turn();
+        keepers.turn();
         log.flush();
     }
 
@@ -170,9 +169,9 @@ impl Gateway {
         let planes = self.admin.serve(&self.state, self.readiness.clone());
         let front = front(self.state, self.entrances, muster, (self.readiness, draining));
         services.push(service("front", sockets, Box::pin(front)));
-        let keep = async { tokio::join!(self.keeper.keep(), self.pins.keep()) };
+        let keepers = self.keepers;
         let beside = async move {
-            tokio::join!(planes, keep);
+            tokio::join!(planes, keepers.keep());
         };
         services.push(service("admin", Vec::new(), Box::pin(beside)));
         services
@@ -249,12 +248,20 @@ fn servers(
     upstreams.map(server).collect()
 }
 
-/// A consumer has a bucket for each route and those beside it, of which hardly two are in use at once,
-/// for they refill in no time; four times the room makes a full set unlikely beyond notice.
+/// A consumer has a bucket for each route, for each rate of tools, and those beside the calls, of which
+/// hardly two are in use at once, for they refill in no time; four times the room makes a full set
+/// unlikely beyond notice.
 fn sizes(snapshot: &Snapshot) -> LimiterSizes {
-    let (consumers, routes) = (snapshot.consumers.iter().count(), snapshot.routes.iter().count());
+    let routes = snapshot.routes.iter().count();
+    let rates = |limits: &ToolLimits| limits.rates.as_ref().map_or(0, |rates| rates.len());
+    let of_routes = snapshot.routes.iter().filter_map(|route| route.mcp());
+    let of_routes: usize = of_routes.map(|route| rates(&route.tool_limits)).sum();
+    let of_consumer = |own: usize| if own > 0 { own } else { of_routes };
+    let consumers = snapshot.consumers.iter();
+    let buckets =
+        consumers.map(|consumer| 2 * routes + 1 + of_consumer(rates(&consumer.tool_limits)));
     LimiterSizes {
-        configured: 4 * consumers * (2 * routes + 1),
+        configured: 4 * buckets.sum::<usize>(),
         proven: BUCKETS,
         addresses: BUCKETS,
         prefixes: if_counted(snapshot, PREFIXES),

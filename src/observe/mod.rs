@@ -12,7 +12,8 @@ mod trace;
 pub use line::LogFormat;
 pub use log::{LogSink, QUEUE_BYTES};
 pub use metrics::{
-    ConnectionGuard, ConnectionOutcome, HandshakeOutcome, InFlight, Metrics, StreamGuard,
+    BudgetLabels, ConnectionGuard, ConnectionOutcome, HandshakeOutcome, InFlight, Metrics,
+    StreamGuard,
 };
 pub use path::LoggablePath;
 pub use record::{Batched, Event, Outcome, Record};

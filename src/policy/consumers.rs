@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{AddressPolicy, Holder, Quota, Rules};
+use super::{AddressPolicy, Holder, Quota, Rules, ToolLimits};
 use crate::types::{KeyDigest, Name, Secret};
 
 /// A configured identity with a key.
@@ -25,6 +25,8 @@ pub struct Consumer {
     pub rules: Option<Arc<Rules>>,
     /// Its own rate, in the place of the route's.
     pub quota: Option<Quota>,
+    /// What its calls of tools are held to, over all routes; each in the place of the route's.
+    pub tool_limits: ToolLimits,
     /// The first second, UTC since 1970, at which it has no valid key any more.
     pub expires_at: Option<u64>,
 }
@@ -177,6 +179,7 @@ mod tests {
             rules: None,
             nets: AddressPolicy::default(),
             quota: None,
+            tool_limits: ToolLimits::default(),
             expires_at: own_end,
         }])
     }

@@ -8,7 +8,10 @@ use std::{
 
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
 
-use super::table::{Glance, Slot, Slots, Table};
+use super::{
+    Glob, Purse,
+    table::{Glance, Slot, Slots, Table},
+};
 use crate::types::{AddressGroup, Denial, KeyDigest, Limit, Name, Nanos};
 
 /// A rate and what may come at once.
@@ -76,6 +79,10 @@ pub enum Charge<'a> {
     Key(&'a Name, &'a Holder),
     /// What of them on a route has a bucket beside that.
     Aside(Aside, &'a Name, &'a Holder),
+    /// The tools of a rate of their own.
+    Tools(&'a Purse, &'a Glob),
+    /// The same on a route, for all keys of an address that the upstream hasn't accepted yet.
+    ToolsOf(&'a Name, AddressGroup, &'a Glob),
     /// All keys of an address that the upstream hasn't accepted yet.
     Unproven(AddressGroup),
     /// The same of an address that strangers share.
@@ -93,6 +100,8 @@ impl Charge<'_> {
         match self {
             Self::Consumer(_) => Limit::ConsumerRate,
             Self::Key(..) | Self::Aside(..) | Self::Visitor(..) => Limit::RouteRate,
+            Self::Tools(Purse::Consumer(_), _) => Limit::ConsumerRates,
+            Self::Tools(Purse::OnRoute(..), _) | Self::ToolsOf(..) => Limit::RouteRates,
             Self::Unproven(_) | Self::Shared(_) => Limit::UnprovenPerAddress,
             Self::Prefix(_) => Limit::WrongKeys,
         }
@@ -243,6 +252,8 @@ impl Limiter {
             Charge::Visitor(route, group) => self.hash_one((4_u8, route, group)),
             Charge::Prefix(prefix) => self.hash_one((5_u8, prefix)),
             Charge::Shared(group) => self.hash_one((6_u8, group)),
+            Charge::Tools(purse, tools) => self.hash_one((7_u8, purse, tools)),
+            Charge::ToolsOf(route, group, tools) => self.hash_one((8_u8, route, group, tools)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! does I/O or waits.
 
 mod bans;
+mod budgets;
 mod consumers;
 mod leases;
 mod limits;
@@ -11,10 +12,15 @@ mod places;
 mod pressure;
 mod rules;
 mod table;
+mod tool_limits;
 
 pub use bans::{
     BadLine, Ban, BanCause, BanMode, BanRules, Bans, Judgement, TooManyBans, read_line, shown_net,
     write_line,
+};
+pub use budgets::{
+    Account, BadBudget, Budget, Budgets, Purse, Shortage, Spender, Spending, Used, read_used,
+    write_used,
 };
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
 pub use leases::{Lease, Leases};
@@ -27,3 +33,4 @@ pub use rules::{
     ArgumentRules, BadGlob, Check, Glob, Moment, Names, Rulebook, Rules, Scalar, names_a_resource,
     time,
 };
+pub use tool_limits::{ToolLimits, ToolRate};

@@ -16,10 +16,11 @@ use super::{
     place::{Known, McpEntered, Place, Source, Stopped, WebEntered},
     quota,
     session::{self, Opened},
+    tool_limits::{self, Caller},
 };
 use crate::{
     mcp,
-    policy::{Holder, Lease, Principal, Rulebook},
+    policy::{Holder, Lease, Principal, Rulebook, Spending},
     snapshot::{Lead, McpLead, WebLead},
     types::{Credential, Denial, Method, Secret},
     upstream::Turn,
@@ -44,6 +45,8 @@ pub(super) struct Admission {
     pub(super) book: Option<Rulebook>,
     /// The body, whole; empty where the method has none, and once it has been sent.
     pub(super) body: Held<Bytes>,
+    /// The budgets that its calls of tools were taken from; nothing once they are on their way.
+    pub(super) spending: Spending,
     /// The slot of the stream that will open, where one will.
     pub(super) lease: Option<Lease>,
     /// Its turn at the upstream, to the end of the answer.
@@ -188,15 +191,22 @@ pub(super) async fn admit(
         (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
     };
     charged?;
+    // Who was refused at the door is refused by now.
+    let payer = knocked?;
     let book = judge::rulebook(rules, principal.consumer(), state.server(route));
+    let mut spending = Spending::default();
     if let Some(call) = &known.call {
         judge::head_agrees(&heads, call)?;
         judge::calls(book.as_ref(), &heads, (call, &body))?;
+        // Behind the rules: what they refuse costs nothing.
+        let caller = Caller { principal: &principal, key: &credential.digest, payer };
+        spending = tool_limits::take(state, snapshot, (route, rules), caller, call)?;
     }
     let opens = (head.method, known.call.as_ref());
     let per_address = snapshot.limits.streams_per_address;
     let bounds = (rules.max_streams, per_address);
     let lease = quota::stream(state, (&**route, holder), (entered.source.client, bounds), opens)?;
     let turn = quota::turn(state, route)?;
-    Ok(Admission { permit: Permit(()), credential, principal, session, book, body, lease, turn })
+    let permit = Permit(());
+    Ok(Admission { permit, credential, principal, session, book, body, spending, lease, turn })
 }

@@ -4,7 +4,7 @@ use super::{
     record, redirect, relay,
     respond::{self, Answer},
     state::DoorKind,
-    strikes, web,
+    strikes, tool_limits, web,
 };
 use crate::{
     mcp::Body,
@@ -26,6 +26,7 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         }
         Err(Stopped::Judged(judged)) => {
             let denial = judged.denial;
+            record::reached(place, denial);
             known.refused = Some(judged);
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
@@ -92,7 +93,13 @@ async fn mcp(
         has_a_right_key(place, known);
     }
     known.upstream = Some(entered.lead.route.upstream.name.clone());
-    let mut sent = forward::forward(place, client, head, entered, &mut admission).await?;
+    // Given back on every way out, until it is sent.
+    let mut spending = std::mem::take(&mut admission.spending);
+    let costs = (&mut admission, &mut spending);
+    let sent = forward::forward(place, client, head, entered, costs).await;
+    tool_limits::warn(place.state, &spending, known.key);
+    drop(spending);
+    let mut sent = sent?;
     known.key_refused = sent.key_refused;
     if known.key_refused {
         strikes::wrong_key(place, known);

@@ -12,11 +12,11 @@ use super::{
     memory::Held,
     peek,
     place::{McpEntered, Place, Stopped},
-    quota, session,
+    quota, session, tool_limits,
 };
 use crate::{
     mcp,
-    policy::Lease,
+    policy::{Lease, Spending},
     snapshot::Route,
     types::{Denial, Limit, Method, Name, Secret},
     upstream::{InUse, Server, Unreachable, refuses_key},
@@ -67,7 +67,7 @@ pub(super) async fn forward<'a>(
     client: &mut Client<'_>,
     head: &RequestHead,
     entered: &McpEntered<'_, '_>,
-    admission: &'a mut Admission,
+    (admission, spending): (&'a mut Admission, &mut Spending),
 ) -> Result<Sent<'a>, Stopped> {
     let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
@@ -75,7 +75,7 @@ pub(super) async fn forward<'a>(
     let named = admission.session.field.as_ref();
     let in_use = named.and_then(|id| use_of(server, (head, entered), (admission, &path), id));
     let started = Instant::now();
-    let mut asked = Asked { place, client, server, method: head.method };
+    let mut asked = Asked { place, client, server, method: head.method, spending };
     let (mut upstream, mut answer) =
         asked.send(&admission.permit, compose::request(head, entered, admission, &path)).await?;
     if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
@@ -97,6 +97,10 @@ pub(super) async fn forward<'a>(
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
         () = client.gone() => return Err(Stopped::Gone),
     };
+    // What may have been done counts, whether or not an answer came; what wasn't doesn't.
+    if refused.is_some() || tool_limits::was_not_done(answer.status, admission.session.any()) {
+        spending.give_back();
+    }
     if refused == Some(Refused::Session) {
         if let Some(in_use) = in_use {
             in_use.over();
@@ -202,6 +206,8 @@ struct Asked<'p, 's, 'c, 'a> {
     client: &'c mut Client<'a>,
     server: &'p Arc<Server>,
     method: Method,
+    /// What it costs.
+    spending: &'p mut Spending,
 }
 
 impl Asked<'_, '_, '_, '_> {
@@ -219,6 +225,8 @@ impl Asked<'_, '_, '_, '_> {
             let connect = self.place.snapshot.timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
             let mut connection = connected.map_err(|why| unreachable(self.place, why))?;
+            // Before the first byte: who is gone in the middle of it may have had it done.
+            self.spending.sent();
             let stall = self.place.snapshot.timeouts.write_stall;
             let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
             let written = connection.write_until_heard(&mut parts, stall, is_answered).await;

@@ -32,6 +32,7 @@ mod spelling;
 mod state;
 mod stream;
 mod strikes;
+mod tool_limits;
 mod tools;
 mod trial;
 mod web;

@@ -20,7 +20,7 @@ const REFUSED_BODY: u64 = 16 * 1024;
 const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many times the rate of any other address one has that strangers share.
-const SHARED: u32 = 10;
+pub(super) const SHARED: u32 = 10;
 
 /// Whose bucket is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(super) enum Payer {
     Proven,
     /// Anyone else: the address.
     Address(AddressGroup),
-    /// Anyone else, where strangers share the address: all keys that begin alike.
-    Prefix(KeyDigest),
+    /// Anyone else, where strangers share the address: all keys that begin alike, from there.
+    Prefix(KeyDigest, AddressGroup),
 }
 
 /// How much of a key tells that it belongs to one guesser's list, in characters.
@@ -81,7 +81,7 @@ pub(super) fn knock(
             // Keys that begin in a million ways share no bucket, and still come from somewhere.
             let quota = snapshot.limits.unproven_per_address.times(SHARED);
             state.limiter.charge_address(Charge::Shared(client.into()), quota, at)?;
-            Payer::Prefix(prefix)
+            Payer::Prefix(prefix, client.into())
         }
     };
     unproven(state, snapshot, payer, at)?;
@@ -105,7 +105,9 @@ fn unproven(
             let quota = snapshot.limits.unproven_per_address;
             state.limiter.charge_address(Charge::Unproven(group), quota, at)
         }
-        Payer::Prefix(prefix) => state.limiter.charge_prefix(prefix, snapshot.bans.wrong_keys, at),
+        Payer::Prefix(prefix, _) => {
+            state.limiter.charge_prefix(prefix, snapshot.bans.wrong_keys, at)
+        }
         Payer::Consumer | Payer::Proven => Ok(()),
     }
 }
@@ -163,7 +165,7 @@ pub(super) fn charge(
         (Err(denial), _) => Err(denial),
         (Ok(Payer::Consumer), Some(quota)) => state.limiter.charge_configured(bucket, quota, at),
         (Ok(Payer::Proven), Some(quota)) => state.limiter.charge_proven(bucket, quota, at),
-        (Ok(payer @ (Payer::Address(_) | Payer::Prefix(_))), _) => {
+        (Ok(payer @ (Payer::Address(_) | Payer::Prefix(..))), _) => {
             match NonZeroU32::new(at.0.get() - 1) {
                 // The first call was paid for at the door.
                 Some(more) => unproven(state, snapshot, payer, (more, at.1)),

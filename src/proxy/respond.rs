@@ -230,7 +230,7 @@ fn told_in_band(known: &Known, denial: Denial) -> Option<Answer> {
 fn spares_sessions(known: &Known, call: &Body, denial: Denial) -> bool {
     let in_band = known.mcp_rules().is_some_and(|rules| rules.refusals == Refusals::InBand);
     let begins = call.single().is_some_and(|m| m.method == mcp::Method::Initialize);
-    in_band && matches!(denial, Denial::Rate { .. }) && !begins
+    in_band && matches!(denial, Denial::Rate { .. } | Denial::Budget { .. }) && !begins
 }
 
 /// The refusal of one message; of the others of a batch too, if only one is at fault.

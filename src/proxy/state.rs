@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
     observe::{LogSink, Metrics},
-    policy::{Bans, Leases, Limiter, Places, Pressure},
+    policy::{Bans, Budgets, Leases, Limiter, Places, Pressure},
     snapshot::{Dialect, Route, Snapshot},
     types::{FingerprintKey, Name},
     upstream::Server,
@@ -20,6 +20,8 @@ pub struct State {
     pub limiter: Arc<Limiter>,
     /// Who is banned.
     pub bans: Arc<Bans>,
+    /// What is used today of the budgets of tools.
+    pub budgets: Arc<Budgets>,
     /// Open streams by key and by address.
     pub leases: Leases,
     /// Places for connections, and for what runs beside the first on one.
@@ -62,6 +64,7 @@ impl State {
             snapshot: Arc::clone(&self.snapshot),
             limiter: Arc::clone(&self.limiter),
             bans: Arc::clone(&self.bans),
+            budgets: Arc::clone(&self.budgets),
             leases: self.leases.clone(),
             places: self.places.clone(),
             pressure: self.pressure.clone(),

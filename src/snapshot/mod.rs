@@ -8,6 +8,7 @@ mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use jiff::tz::TimeZone;
 pub use listener::{Certificate, Listener, ListenerKind, Tls};
 pub use route::{
     HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
@@ -20,7 +21,7 @@ pub use upstream::{
 /// `log.format`.
 pub use crate::observe::LogFormat;
 use crate::{
-    policy::{AddressPolicy, BanRules, Consumers, Rules, TrustedProxies},
+    policy::{AddressPolicy, BanRules, Consumers, Rules, ToolLimits, TrustedProxies},
     types::Name,
 };
 
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub bans: BanRules,
     /// What is too much.
     pub limits: Limits,
+    /// Where a day begins and ends.
+    pub time_zone: TimeZone,
     /// What is too slow.
     pub timeouts: Timeouts,
     /// Where a request goes.
@@ -51,17 +54,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The tools that rules write out for whoever reaches an upstream.
+    /// The tools that rules, rates and budgets write out for whoever reaches an upstream.
     pub fn tools_named_for<'s>(&'s self, upstream: &Name) -> impl Iterator<Item = &'s str> {
         let routes: Vec<_> = self.routes.iter().filter(|r| r.upstream.name == *upstream).collect();
-        let of_routes: Vec<&Rules> =
-            routes.iter().filter_map(|route| route.mcp()?.rules.as_deref()).collect();
+        let of_routes: Vec<(Option<&Rules>, &ToolLimits)> = routes
+            .iter()
+            .filter_map(|route| route.mcp())
+            .map(|route| (route.rules.as_deref(), &route.tool_limits))
+            .collect();
         let of_consumers = self.consumers.iter().filter_map(move |consumer| {
             let reaches = routes.iter().any(|r| r.mcp().is_some() && consumer.may_use(&r.name));
-            consumer.rules.as_deref().filter(|_| reaches)
+            reaches.then_some((consumer.rules.as_deref(), &consumer.tool_limits))
         });
-        let all = of_routes.into_iter().chain(of_consumers).flat_map(Rules::each);
-        all.flat_map(|rules| rules.tools.written())
+        of_routes.into_iter().chain(of_consumers).flat_map(|(rules, limits)| {
+            let of_rules = rules.into_iter().flat_map(Rules::each);
+            of_rules.flat_map(|rules| rules.tools.written()).chain(limits.written())
+        })
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{HostHeader, Upstream, UpstreamAuth};
 use crate::{
-    policy::{AddressPolicy, Quota, Rules},
+    policy::{AddressPolicy, Quota, Rules, ToolLimits},
     types::{Name, Template},
 };
 
@@ -80,6 +80,8 @@ pub struct McpRoute {
     pub refusals: Refusals,
     /// What may be used there; `None` means whatever the server has.
     pub rules: Option<Arc<Rules>>,
+    /// What calls of tools are held to, of each who uses it.
+    pub tool_limits: ToolLimits,
 }
 
 /// What holds on a `web` route alone.

@@ -57,6 +57,15 @@ pub enum Denial {
         /// Whose bucket it is.
         limit: Limit,
     },
+    /// A call of a tool whose budget is used up for the day.
+    Budget {
+        /// When the next day begins.
+        retry_after: Duration,
+        /// How many calls it is, a day.
+        calls: u32,
+        /// Whose budget it is.
+        limit: Limit,
+    },
     /// The bucket of `server/discover` is empty. Never 429: clients take that for an old server and
     /// fall back to an older era of the protocol for good.
     DiscoverRate {
@@ -205,7 +214,21 @@ impl Denial {
             Self::Session => {
                 (S::NOT_FOUND, 4042, "session", "This session isn't known here. Start a new one.")
             }
-            Self::Rate { .. } => (S::TOO_MANY_REQUESTS, 4290, "rate", "The rate limit is reached."),
+            Self::Rate { limit, .. } => {
+                let text = match limit {
+                    Limit::RouteRates | Limit::ConsumerRates => {
+                        "The rate limit of this tool is reached."
+                    }
+                    _ => "The rate limit is reached.",
+                };
+                (S::TOO_MANY_REQUESTS, 4290, "rate", text)
+            }
+            Self::Budget { .. } => (
+                S::TOO_MANY_REQUESTS,
+                4292,
+                "budget",
+                "The calls that this tool has a day are used up.",
+            ),
             Self::DiscoverRate { .. } => {
                 (S::SERVICE_UNAVAILABLE, 5031, "rate", "The rate limit is reached.")
             }
@@ -274,6 +297,7 @@ impl Denial {
             Self::HeadTooLarge(limit)
             | Self::Timeout(limit)
             | Self::Rate { limit, .. }
+            | Self::Budget { limit, .. }
             | Self::DiscoverRate { limit, .. }
             | Self::Streams(limit)
             | Self::Overload(limit)
@@ -284,9 +308,16 @@ impl Denial {
 
     /// What the client of that request reads: the face's text, with the wait where there is one.
     pub fn text(&self, request: RequestId) -> Cow<'static, str> {
+        let text: Cow<'static, str> = match self {
+            // A model plans with it.
+            Self::Budget { calls, .. } => {
+                format!("The {calls} calls that this tool has a day are used up.").into()
+            }
+            _ => self.face().text.into(),
+        };
         match self.retry_after_seconds(request) {
-            Some(seconds) => format!("{} Retry in {seconds} s.", self.face().text).into(),
-            None => self.face().text.into(),
+            Some(seconds) => format!("{text} Retry in {seconds} s.").into(),
+            None => text,
         }
     }
 
@@ -317,6 +348,7 @@ impl Denial {
         match self {
             Self::Rate { retry_after, .. }
             | Self::DiscoverRate { retry_after, .. }
+            | Self::Budget { retry_after, .. }
             | Self::Banned { retry_after } => Some(*retry_after),
             _ => None,
         }

@@ -73,6 +73,16 @@ limits! {
     RouteRate = "routes.rate";
     /// The rate of a consumer.
     ConsumerRate = "consumers.rate";
+    /// The rate that a route gives tools.
+    RouteRates = "routes.rates";
+    /// The rate that a consumer has for tools.
+    ConsumerRates = "consumers.rates";
+    /// The calls of tools that a route gives a day.
+    RouteBudgets = "routes.budgets";
+    /// The calls of tools that a consumer has a day.
+    ConsumerBudgets = "consumers.budgets";
+    /// The room for the budgets of keys that no consumer has.
+    Budgets = "budgets";
     /// The memory for bodies that are read whole, of all together or of one address.
     Bodies = "bodies";
 }

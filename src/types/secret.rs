@@ -2,7 +2,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use secrecy::{ExposeSecret, SecretString};
-use siphasher::sip::SipHasher;
+use siphasher::{sip::SipHasher, sip128};
 use subtle::ConstantTimeEq;
 
 /// A key that may be used but not shown.
@@ -101,27 +101,66 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// The salt of fingerprints. Who doesn't have it can't test a guessed key against a log.
+/// What a file of the state directory keeps of a key: 32 hex digits. An identity, unlike a
+/// [`Fingerprint`]; and who doesn't have the salt can't test a guessed key against it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyMark([u8; 16]);
+
+impl KeyMark {
+    /// Reads its 32 hex digits.
+    pub fn parse_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
+    }
+
+    /// Its 32 hex digits, for that file alone.
+    pub fn to_hex(self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Debug for KeyMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyMark(..)")
+    }
+}
+
+/// The salt of fingerprints and marks. Who doesn't have it can't test a guessed key against a log.
 ///
-/// SipHash under a secret key is enough for eight digits that identify nobody, and costs a twentieth
-/// of an HMAC on every request.
-pub struct FingerprintKey(SipHasher);
+/// SipHash under a secret key is enough for eight digits that identify nobody, and for marks that
+/// nobody is shown, and costs a twentieth of an HMAC on every request.
+pub struct FingerprintKey {
+    shown: SipHasher,
+    kept: sip128::SipHasher24,
+}
 
 impl FingerprintKey {
     /// A salt from `[state]`, or random bytes that live as long as the process.
     pub fn new(salt: &[u8]) -> Self {
         let hash = digest::digest(&digest::SHA256, salt);
-        let mut key = [0; 16];
-        for (to, from) in key.iter_mut().zip(hash.as_ref()) {
-            *to = *from;
+        let half = |from: usize| {
+            let mut key = [0; 16];
+            for (to, from) in key.iter_mut().zip(hash.as_ref().iter().skip(from)) {
+                *to = *from;
+            }
+            key
+        };
+        // A half each: what is shown tells nothing of what is kept.
+        Self {
+            shown: SipHasher::new_with_key(&half(0)),
+            kept: sip128::SipHasher24::new_with_key(&half(16)),
         }
-        Self(SipHasher::new_with_key(&key))
     }
 
     /// The fingerprint of a key.
     pub fn fingerprint(&self, key: &KeyDigest) -> Fingerprint {
-        let [a, b, c, d, ..] = self.0.hash(&key.0).to_be_bytes();
+        let [a, b, c, d, ..] = self.shown.hash(&key.0).to_be_bytes();
         Fingerprint([a, b, c, d])
+    }
+
+    /// The mark of a key.
+    pub fn mark(&self, key: &KeyDigest) -> KeyMark {
+        KeyMark(self.kept.hash(&key.0).as_bytes())
     }
 }
 
@@ -146,6 +185,17 @@ mod tests {
         let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
         assert_eq!(KeyDigest::parse_hex(hex), Some(Secret::new("secret".to_owned()).digest()));
         assert_eq!(KeyDigest::parse_hex("2bb8"), None);
+    }
+
+    #[test]
+    fn a_mark_is_a_keys_own_and_depends_on_the_salt() {
+        let digest = |key: &str| Secret::new(key.to_owned()).digest();
+        let of = |salt: &[u8], key: &str| FingerprintKey::new(salt).mark(&digest(key));
+        assert_eq!(of(b"a", "k"), of(b"a", "k"));
+        assert!(of(b"a", "k") != of(b"b", "k") && of(b"a", "k") != of(b"a", "l"));
+        let mark = of(b"a", "k");
+        assert_eq!(KeyMark::parse_hex(&mark.to_hex()), Some(mark));
+        assert_eq!(format!("{mark:?}"), "KeyMark(..)");
     }
 
     #[test]

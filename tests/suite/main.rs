@@ -9,6 +9,7 @@
 )]
 
 mod harness;
+mod noon;
 
 mod smoke;
 
@@ -22,6 +23,7 @@ mod denials;
 mod addresses;
 mod admin_socket;
 mod bans;
+mod budgets;
 mod caps;
 mod credentials;
 mod holding;

@@ -48,6 +48,7 @@ pub(super) enum Gate {
     Session,
     Body,
     Rules,
+    Budget,
     Streams,
     Upstream,
 }
@@ -64,7 +65,7 @@ pub(super) enum Verdict {
 }
 
 impl Gate {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Connection,
         Self::Room,
         Self::Path,
@@ -81,6 +82,7 @@ impl Gate {
         Self::Session,
         Self::Body,
         Self::Rules,
+        Self::Budget,
         Self::Streams,
         Self::Upstream,
     ];
@@ -103,6 +105,7 @@ impl Gate {
             Self::Session => "session",
             Self::Body => "body",
             Self::Rules => "rules",
+            Self::Budget => "budget",
             Self::Streams => "streams",
             Self::Upstream => "upstream",
         }
@@ -123,7 +126,8 @@ impl Gate {
             "media_type" => Self::MediaType,
             "credential_ambiguous" | "key_missing" => Self::Credential,
             "key_unknown" | "key_expired" | "key_revoked" => Self::Key,
-            "rate" | "budget" => Self::Rate,
+            "rate" => Self::Rate,
+            "budget" => Self::Budget,
             "session" => Self::Session,
             "body_too_large" | "not_json" | "not_rpc" | "head_mismatch" => Self::Body,
             "tool" | "prompt" | "resource" | "method_denied" | "argument" => Self::Rules,
@@ -142,6 +146,7 @@ impl Gate {
             Self::Origin | Self::Credential | Self::Key | Self::Session | Self::Rules => !is_web,
             Self::MediaType => !is_web && case.method == "POST",
             Self::ConsumerAddress => case.consumer.is_some(),
+            Self::Budget => !is_web && case.tool.is_some(),
             Self::Streams => !is_web && case.method == "GET",
             _ => true,
         }

@@ -36,6 +36,7 @@ impl Case<'_> {
             }
             Gate::Body => self.body(),
             Gate::Rules => self.rules(),
+            Gate::Budget => self.budget(),
             Gate::Streams => self.streams(),
             Gate::Upstream => self.upstream(),
         }
@@ -254,6 +255,26 @@ impl Case<'_> {
             }
         }
         allowed.unwrap_or_else(|| ("no rule is about tools".into(), None))
+    }
+
+    /// The rates and the budgets of the tool: of each table the consumer's own, else the route's.
+    fn budget(&self) -> Fact {
+        let tool = self.tool.as_deref().unwrap_or_default();
+        let owners = [(Owner::Consumer, self.consumer_name()), (Owner::Route, self.route_name())];
+        let (mut told, mut place) = (Vec::new(), None);
+        for table in ["rates", "budgets"] {
+            let has =
+                |(owner, name): &(Owner, &str)| self.outline.setting(*owner, name, table).is_some();
+            let Some((owner, name)) = owners.into_iter().find(has) else { continue };
+            for (glob, text, at) in self.outline.by_tool((owner, name, table), tool) {
+                told.push(format!("{text} for \"{glob}\""));
+                place = Some(at.clone());
+            }
+        }
+        match told.is_empty() {
+            true => ("no rate and no budget is of this tool alone".into(), None),
+            false => (told.join(", "), place),
+        }
     }
 
     fn streams(&self) -> Fact {

@@ -134,8 +134,10 @@ impl Question {
         })
     }
 
-    /// Puts it to the page of a gateway that listens nowhere and keeps nothing.
+    /// Puts it to the page of a gateway that listens nowhere and keeps nothing. What is used of budgets
+    /// it reads where the one that runs keeps it, if it may.
     pub(super) fn ask(&self, snapshot: Snapshot) -> Result<Asked, Unasked> {
+        let state_dir = snapshot.state_dir.clone();
         let mut snapshot = Snapshot {
             admin: None,
             admin_socket: None,
@@ -147,6 +149,9 @@ impl Question {
             snapshot.consumers.lend(name, *digest);
         }
         let gateway = Gateway::bind(snapshot, LogSink::memory())?;
+        if let Some(dir) = &state_dir {
+            gateway.look_into(dir);
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let heard = runtime.block_on(gateway.hear(&self.door, self.peer, &self.bytes))?;
         let snapshot = gateway.snapshot();

@@ -1,6 +1,8 @@
 //! Every metric there is, on one page.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 
 /// Declares the metrics: the documentation of a field is the help text of the metric.
 macro_rules! families {
@@ -55,6 +57,8 @@ families! {
     bans: IntCounterVec = "bans_total" ["cause"];
     /// Addresses and nets that are banned now.
     banned: IntGaugeVec = "banned_addresses" [];
+    /// How much of a budget is used today, 1 for all; of keys that no consumer has, by the one that used most.
+    budget_used: GaugeVec = "budget_used_ratio" ["route", "consumer", "budget"];
     /// Event streams open now.
     streams_open: IntGaugeVec = "streams_open" ["route", "consumer"];
     /// Seconds that event streams were open.

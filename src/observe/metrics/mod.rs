@@ -68,6 +68,17 @@ pub enum HandshakeOutcome {
     Busy,
 }
 
+/// Whose budget of which tools it is. All of it is the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BudgetLabels {
+    /// The route whose budget it is, if it is one's.
+    pub route: Option<Name>,
+    /// The consumer, if it is one's.
+    pub consumer: Option<Name>,
+    /// The tools, as they are written there.
+    pub budget: Box<str>,
+}
+
 impl ConnectionOutcome {
     const fn as_str(self) -> &'static str {
         match self {
@@ -191,6 +202,13 @@ impl Metrics {
     pub fn banned_now(&self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.0.families.banned.with_label_values::<&str>(&[]).set(count);
+    }
+
+    /// Notes how much of a budget is used: 1 for all.
+    pub fn budget_used(&self, labels: &BudgetLabels, share: f64) {
+        let BudgetLabels { route, consumer, budget } = labels;
+        let labels = [children::label(route.as_ref()), children::label(consumer.as_ref()), budget];
+        self.0.families.budget_used.with_label_values(&labels).set(share);
     }
 
     /// Counts that a cap was reached.

@@ -21,6 +21,8 @@ fn driven() -> Metrics {
     metrics.banned_now(1);
     metrics.tool_changed(&postiz);
     metrics.changed_tools(&postiz, 1);
+    let (of_route, budget) = (Some(route), "generate*".into());
+    metrics.budget_used(&BudgetLabels { route: of_route, consumer: None, budget }, 0.8);
     metrics
 }
 

@@ -5,7 +5,7 @@ const MAX_BYTES: usize = 256;
 
 /// A name, or a name with stars, each of which stands for any run of characters, none too. Nothing
 /// else is special: URIs hold question marks and brackets. Upper case and lower case differ.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Glob(Box<str>);
 
 /// Why a text is no glob.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     config::{Surroundings, compile_text},
     observe::{LogSink, Metrics},
-    policy::{Bans, Leases, Limiter, LimiterSizes, Places, Pressure, TrustedProxies},
+    policy::{Bans, Budgets, Leases, Limiter, LimiterSizes, Places, Pressure, TrustedProxies},
     proxy::{DoorKind, LegacyStreams, Memory, Seal},
     types::{Drain, FingerprintKey, Name},
 };
@@ -41,6 +41,7 @@ fn state(snapshot: Snapshot) -> State {
             prefixes: 1,
         })),
         bans: Arc::new(Bans::new(1)),
+        budgets: Arc::new(Budgets::new(1, &jiff::tz::TimeZone::UTC, jiff::Timestamp::now())),
         leases: Leases::default(),
         places: Places::new(1, 1),
         pressure: Pressure::none(),

@@ -25,7 +25,7 @@ pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
         NotRpc HeadMismatch Tool Argument Prompt Resource MethodDenied MethodGone Discovery UpstreamDown
         UpstreamBad UpstreamGone,
         Denial::Malformed(_) | Denial::HeadTooLarge(_) | Denial::Timeout(_) | Denial::Rate { .. }
-            | Denial::DiscoverRate { .. } | Denial::Streams(_) | Denial::Overload(_)
+            | Denial::Budget { .. } | Denial::DiscoverRate { .. } | Denial::Streams(_) | Denial::Overload(_)
             | Denial::UpstreamSlow(_) | Denial::Banned { .. });
     all.push(Denial::Banned { retry_after: wait });
     for limit in Limit::ALL.iter().copied() {
@@ -34,6 +34,7 @@ pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
             Denial::Timeout(limit),
             Denial::Rate { retry_after: wait, limit },
             Denial::DiscoverRate { retry_after: wait, limit },
+            Denial::Budget { retry_after: wait, calls: 50, limit },
             Denial::Streams(limit),
             Denial::Overload(limit),
             Denial::UpstreamSlow(limit),

@@ -12,9 +12,10 @@ use crate::harness::tool_call;
 
 /// Scenes that need the whole body, or whose request is all that comes: they aren't answered before
 /// the rest is sent.
-const BY_THEIR_BODY: [&str; 17] = [
+const BY_THEIR_BODY: [&str; 18] = [
     "chunk",
     "rate",
+    "budget",
     "streams",
     "overload",
     "not_json",

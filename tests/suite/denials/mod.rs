@@ -9,7 +9,10 @@ use portcullis::types::{Denial as D, Malformation as M};
 use serde_json::{Value, json};
 
 use self::scene::{Making, Refused};
-use crate::harness::{Answer, Call, Key, Setup, Upstream};
+use crate::{
+    harness::{Answer, Call, Key, Setup, Upstream},
+    noon,
+};
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +90,7 @@ const ALLOW: (&str, &str) = ("allow", "GET, POST, DELETE, OPTIONS");
 const CHALLENGE: (&str, &str) = ("www-authenticate", "Bearer realm=\"portcullis\"");
 
 /// Reasons that say exactly when the same request could pass.
-const WAITS: [&str; 2] = ["rate", "banned"];
+const WAITS: [&str; 3] = ["rate", "banned", "budget"];
 
 /// The wait that is each request's own, told by its id.
 fn spread(request_id: &str, reason: &str) -> String {
@@ -134,6 +137,7 @@ every_denial! {
         D::KeyExpired          => key_expired           401 4010   "key_expired"          id 7    Keeps  [CHALLENGE];
         D::Session             => session               404 4042   "session"              id 7    Keeps  [];
         D::Rate { .. }         => rate                  200 4290   "rate"                 id 7    Keeps  [after("86400")];
+        D::Budget { .. }       => budget                200 4292   "budget"               id 7    Keeps  [after("the day")];
         D::DiscoverRate { .. } => discover_rate         503 5031   "rate"                 id 7    Keeps  [after("8640")];
         D::Streams(_)          => streams               429 4291   "streams"              id 7    Keeps  [after("spread")];
         D::Overload(_)         => overload              503 5030   "overload"             id null Closes [after("spread")];
@@ -252,7 +256,8 @@ fn is_an_error(error: &Value, (code, reason): (i32, &str), id: &Value) -> String
 
 /// The wait is told twice, and a machine may take a moment of it.
 fn waits(answer: &Answer, seconds: &str, most: &str) {
-    let (seconds, most): (u64, u64) = (seconds.parse().unwrap(), most.parse().unwrap());
+    let seconds: u64 = seconds.parse().unwrap();
+    let most = if most == "the day" { noon::left_of_day() } else { most.parse().unwrap() };
     let exact = answer.json()["error"]["data"]["retry_after_ms"].as_u64().unwrap();
     assert!((most - 60..=most).contains(&seconds), "{seconds} of {most}");
     assert!((1000 * (seconds - 1)..=1000 * seconds).contains(&exact), "{exact} ms, {seconds} s");

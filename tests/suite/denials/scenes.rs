@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 
 use super::scene::{Meanwhile, Scene};
-use crate::harness::{Call, Key, Setup, Upstream, call_with_id, tool_call};
+use crate::{
+    harness::{Call, Key, Setup, Upstream, call_with_id, tool_call},
+    noon,
+};
 
 /// A call that passes, but for what a scene changes of it.
 pub(super) fn post(key: &Key) -> Call {
@@ -189,6 +192,14 @@ pub(super) async fn rate() -> Scene {
 pub(super) async fn rate_of_a_notification() -> Scene {
     let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     over_the_rate(10, notification, notification).await
+}
+
+pub(super) async fn budget() -> Scene {
+    let (mut upstream, key) = (Upstream::start().await, Key::new());
+    let setup = Setup::new(&upstream).route("budgets = { \"integration*\" = \"1/day\" }");
+    let gateway = setup.also(&noon::limits()).consumer("one", &key, "").start();
+    gateway.pass(&mut upstream, &post(&key)).await;
+    Scene::new(upstream, gateway, post(&key).bytes()).await
 }
 
 pub(super) async fn discover_rate() -> Scene {

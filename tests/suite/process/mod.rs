@@ -2,6 +2,7 @@
 //! how it ends.
 
 mod bans;
+mod budgets;
 mod dialect;
 mod explain;
 mod live;

@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use super::{bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper, planes};
+use crate::proxy::State;
+
+/// What outlives the process, and who keeps it.
+pub(super) struct Keepers {
+    bans: Arc<BanKeeper>,
+    budgets: Arc<BudgetKeeper>,
+    pins: Arc<PinKeeper>,
+}
+
+impl Keepers {
+    /// Puts back what was kept.
+    pub(super) fn new(state: &State) -> Self {
+        let (metrics, snapshot) = (&state.metrics, &state.snapshot);
+        let state_dir = snapshot.load().state_dir.clone();
+        let pins = PinKeeper::new(planes::pins(state), metrics, state_dir.as_deref());
+        Self {
+            bans: Arc::new(BanKeeper::new(&state.bans, metrics, snapshot)),
+            budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, snapshot)),
+            pins: Arc::new(pins),
+        }
+    }
+
+    /// Keeps what changes. Ends only when dropped.
+    pub(super) async fn keep(&self) {
+        let (bans, budgets, pins) = (&self.bans, &self.budgets, &self.pins);
+        tokio::join!(Arc::clone(bans).keep(), Arc::clone(budgets).keep(), Arc::clone(pins).keep());
+    }
+
+    /// Keeps what has changed, at the end.
+    pub(super) fn turn(&self) {
+        self.bans.turn();
+        self.budgets.turn();
+        self.pins.turn();
+    }
+}
