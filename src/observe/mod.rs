@@ -1,6 +1,7 @@
 //! What the operator sees: metrics, one record an exchange, the log and its second net.
 
 mod line;
+mod lines;
 mod log;
 mod metrics;
 mod path;
@@ -10,7 +11,8 @@ mod tools;
 mod trace;
 
 pub use line::LogFormat;
-pub use log::{LogSink, QUEUE_BYTES};
+pub use lines::QUEUE_BYTES;
+pub use log::LogSink;
 pub use metrics::{
     BudgetLabels, ConnectionGuard, ConnectionOutcome, HandshakeOutcome, InFlight, Metrics,
     StreamGuard,

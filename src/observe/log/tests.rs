@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use super::*;
+use super::{super::QUEUE_BYTES, *};
 use crate::{
     observe::record::tests::{bare, full, name},
     types::Untrusted,
