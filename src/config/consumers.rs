@@ -6,7 +6,7 @@ use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
 use super::{
-    Span, access, limits,
+    Span, access, audit, limits,
     mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
@@ -15,7 +15,7 @@ use super::{
     tool_limits, value,
 };
 use crate::{
-    policy::{Consumer, Previous},
+    policy::{AuditLevel, Consumer, Previous},
     types::{KeyDigest, Name},
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Draft {
     previous: Option<(KeyDigest, Span)>,
     /// The names of its routes.
     pub(super) routes: Option<Vec<(Name, Span)>>,
+    /// Whether its calls are audited, where that is written.
+    pub(super) audit: Option<(AuditLevel, Span)>,
     pub(super) consumer: Option<Consumer>,
 }
 
@@ -84,6 +86,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     });
     let rules = rules::read(&mut table, reading).map(Arc::new);
     let tool_limits = tool_limits::read(&mut table, reading);
+    let audit = audit::level(&mut table, reading);
     table.finish(&[], reading);
     let consumer = || {
         Some(Consumer {
@@ -97,6 +100,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
             routes: routes.as_ref().map(|list| list.iter().map(|(name, _)| name.clone()).collect()),
             nets,
             rules,
+            audit: audit.as_ref().map(|(level, _)| *level),
             quota,
             tool_limits,
             expires_at: expires_at.map_or(Some(None), |end| end.map(Some))?,
@@ -104,7 +108,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     };
     let consumer = consumer();
     let previous = previous.flatten().map(|(key, at)| (key.digest, at));
-    Draft { name, digest, previous, routes, consumer }
+    Draft { name, digest, previous, routes, audit, consumer }
 }
 
 fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, Span)> {

@@ -55,6 +55,8 @@ pub(super) const UNKNOWN_KEYS: UnknownKeys = UnknownKeys::Refuse;
 pub(super) const MAX_STREAMS: u32 = 8;
 pub(super) const MAX_BODY: usize = 4 << 20;
 pub(super) const REFUSALS: Refusals = Refusals::InBand;
+pub(super) const AUDIT_SIZE: usize = 64 << 20;
+pub(super) const AUDIT_KEEP: u32 = 8;
 pub(super) const LOG_FORMAT: LogFormat = LogFormat::Json;
 pub(super) const LOG_LEVEL: &str = "info";
 

@@ -6,7 +6,7 @@ use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Span, access, bans, conflicts, consumers, defaults, limits, listeners,
+    Span, access, audit, bans, conflicts, consumers, defaults, limits, listeners,
     mask::shown,
     reading::Reading,
     routes, sets,
@@ -34,6 +34,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let upstreams = upstreams::read(&mut root, reading);
     let routes = routes::read(&mut root, reading);
     let consumers = consumers::read(&mut root, reading);
+    let audit = audit::read(&mut root, reading);
     let log = log(&mut root, reading);
     root.finish(&[], reading);
 
@@ -41,6 +42,8 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     conflicts::proxy_protocol(&listeners, &access, reading);
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
+    let whose = (&*routes, &*consumers);
+    audit::conflicts(audit.as_ref(), state_dir.is_some(), whose, reading);
     weak::listeners(&listeners, reading);
     weak::loopback(&listeners, &access, (&routes, &consumers), reading);
     weak::routes(&routes, &consumers, reading);
@@ -71,6 +74,10 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
         timeouts,
         routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),
         consumers: Consumers::new(consumers.into_iter().collect::<Option<Vec<_>>>()?),
+        audit: match audit {
+            Some(draft) => Some(draft.audit?),
+            None => None,
+        },
         log,
     })
 }

@@ -15,6 +15,7 @@
 
 mod access;
 mod arguments;
+mod audit;
 mod bans;
 mod certificates;
 mod conflicts;

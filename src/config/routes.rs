@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Span, access, defaults, limits,
+    Span, access, audit, defaults, limits,
     mask::shown,
     oauth,
     once::{Once, unknown_name},
@@ -13,7 +13,7 @@ use super::{
     tool_limits, upstreams, value,
 };
 use crate::{
-    policy::{AddressPolicy, Quota},
+    policy::{AddressPolicy, AuditLevel, Quota},
     snapshot::{
         HostHeader, HostPattern, McpRoute, Refusals, Route, RouteKind, UnknownKeys, UpstreamAuth,
         WebRoute,
@@ -41,6 +41,8 @@ pub(super) struct Draft {
     pub(super) has_rate: bool,
     /// Left out, the upstream decides.
     pub(super) auth: Option<UpstreamAuth>,
+    /// Whether calls are audited, where that is written.
+    pub(super) audit: Option<(AuditLevel, Span)>,
     quota: Option<Quota>,
     pub(super) nets: AddressPolicy,
 }
@@ -79,9 +81,11 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let name = table.require("name", "name = \"mcp\"", reading);
     let upstream = table.require("upstream", "upstream = \"postiz\"", reading);
+    let mut audit = None;
     let (kind, oauth, auth) = match kind(&mut table, reading) {
         Kind::Mcp => {
-            let rules = mcp(&mut table, reading);
+            audit = audit::level(&mut table, reading);
+            let rules = mcp(&mut table, audit.as_ref().map(|(level, _)| *level), reading);
             let auth = upstreams::auth(&mut table, reading);
             (RouteKind::Mcp(rules), oauth::read(&mut table, reading), auth)
         }
@@ -101,6 +105,7 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         oauth,
         has_rate: table.has("rate"),
         auth,
+        audit,
         quota: limits::quota(&mut table, reading),
         nets: access::nets(&mut table, reading),
     };
@@ -114,7 +119,7 @@ fn kind(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Kind {
     written.unwrap_or(Kind::Mcp)
 }
 
-fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
+fn mcp(table: &mut Table<'_>, audit: Option<AuditLevel>, reading: &mut Reading<'_>) -> McpRoute {
     let origins = table.take("origins").map(|item| item.list_of(reading, value::origin));
     if let Some(item) = table.take("upgrade") {
         reading
@@ -129,6 +134,7 @@ fn mcp(table: &mut Table<'_>, reading: &mut Reading<'_>) -> McpRoute {
         refusals: refusals(table, reading),
         rules: rules::read(table, reading).map(Arc::new),
         tool_limits: tool_limits::read(table, reading),
+        audit,
     }
 }
 
@@ -145,6 +151,7 @@ fn web(table: &mut Table<'_>, reading: &mut Reading<'_>) -> WebRoute {
         "rates",
         "budgets",
         "oauth",
+        "audit",
     ] {
         if let Some(item) = table.take(of_keys) {
             reading

@@ -1,4 +1,5 @@
 mod addresses;
+mod audit;
 mod oauth;
 mod rotation;
 

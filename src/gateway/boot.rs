@@ -49,6 +49,16 @@ pub enum BootError {
         /// What is wrong.
         source: io::Error,
     },
+    /// The audit can't be written.
+    #[error(
+        "[audit] file: {file}: {source}; it has to be a plain file, or none yet, in a directory that exists and is writable by this user"
+    )]
+    Audit {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// There is no randomness to be had.
     #[error("the system gives no random bytes")]
     Random,

@@ -9,17 +9,17 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use super::BootError;
-use crate::{proxy::Seal, types::FingerprintKey};
+use crate::proxy::Seal;
 
 const BYTES: usize = 32;
 
 /// Random bytes that are a file of the state directory, so that they outlive the process; else they
 /// are made for it.
-type Kept = Zeroizing<Vec<u8>>;
+pub(super) type Kept = Zeroizing<Vec<u8>>;
 
-/// The salt of fingerprints: a key looks the same in the logs of yesterday and today.
-pub(super) fn fingerprint_key(state_dir: Option<&Path>) -> Result<FingerprintKey, BootError> {
-    Ok(FingerprintKey::new(&bytes(state_dir, "fingerprint-salt")?))
+/// The salt of fingerprints and digests: a key looks the same in the logs of yesterday and today.
+pub(super) fn salt(state_dir: Option<&Path>) -> Result<Kept, BootError> {
+    bytes(state_dir, "fingerprint-salt")
 }
 
 /// The secret of sessions: a client's session survives a restart, and lives on any replica that has

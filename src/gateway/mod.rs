@@ -1,6 +1,7 @@
 //! The assembly, and the only part that knows all others: bind, run, drain. `main` and the tests
 //! start the same one.
 
+mod audit;
 mod bans;
 mod boot;
 mod budgets;
@@ -38,7 +39,7 @@ use crate::{
     policy::{BanMode, Bans, Budgets, Leases, Limiter, LimiterSizes, Places, Pressure, ToolLimits},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
-    types::{Drain, Draining, Name},
+    types::{Drain, Draining, FingerprintKey, Name},
     upstream::Server,
 };
 
@@ -74,7 +75,7 @@ impl Gateway {
     /// mend it.
     pub fn bind(snapshot: Snapshot, log: LogSink) -> Result<Self, BootError> {
         let metrics = Metrics::new(&log);
-        let fingerprints = kept::fingerprint_key(snapshot.state_dir.as_deref())?;
+        let salt = kept::salt(snapshot.state_dir.as_deref())?;
         let seal = kept::seal(snapshot.state_dir.as_deref())?;
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
@@ -88,6 +89,10 @@ impl Gateway {
                     metrics.certificate(&listener.name, &certificate.label, certificate.expires_at);
                 }
             }
+        }
+        let audit = snapshot.audit.as_ref().map(|audit| audit::open(audit, &salt)).transpose()?;
+        if let Some(auditor) = &audit {
+            metrics.show_audit(&auditor.sink);
         }
         let (admin, admin_file) = Planes::bind(&snapshot)?;
         let mut addresses = Vec::new();
@@ -107,9 +112,10 @@ impl Gateway {
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
             seal: Arc::new(seal),
-            fingerprints: Arc::new(fingerprints),
+            fingerprints: Arc::new(FingerprintKey::new(&salt)),
             metrics,
             log,
+            audit,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         };
         let keepers = Arc::new(Keepers::new(&state));
@@ -153,12 +159,15 @@ impl Gateway {
             tracing::info!("no [state]: nothing is kept over a restart");
         }
         let grace = self.state.snapshot.load().timeouts.shutdown;
-        let log = self.state.log.clone();
+        let (log, audit) = (self.state.log.clone(), self.state.audit.clone());
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
         let services = self.services(draining);
         host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
         keepers.turn();
+        if let Some(auditor) = audit {
+            auditor.sink.flush();
+        }
         log.flush();
     }
 

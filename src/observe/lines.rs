@@ -1,5 +1,5 @@
 //! A bounded queue of finished lines, between the exchanges that have them and the one thread that
-//! writes them.
+//! writes them: of the log, and of the audit.
 //!
 //! `push` appends under a lock that the writer holds only to swap two vectors; a queue that is full
 //! takes nothing.
@@ -9,6 +9,8 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use tokio::sync::oneshot;
 
 /// How many bytes may wait to be written. About 10,000 lines: what a stalled reader costs at most,
 /// twice over while a batch is on its way.
@@ -36,6 +38,7 @@ pub(super) struct Lines {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<u8>,
+    waiters: Vec<Waiter>,
     /// Bytes ever queued, and of those the ones that were written or lost.
     queued: u64,
     settled: u64,
@@ -46,21 +49,27 @@ struct Queue {
     closed: bool,
 }
 
+/// Who waits for a line to be written; dropped where it isn't.
+pub(super) type Waiter = oneshot::Sender<()>;
+
 /// What is written at once.
 #[derive(Default)]
 pub(super) struct Batch {
     /// Each with its line feed.
     pub(super) lines: Vec<u8>,
+    /// Who waits for one of them.
+    pub(super) waiters: Vec<Waiter>,
 }
 
 impl Batch {
     /// How many lines it has.
     pub(super) fn count(&self) -> u64 {
-        u64::try_from(memchr::memchr_iter(b'\n', &self.lines).count()).unwrap_or(u64::MAX)
+        count(&self.lines)
     }
 
     /// Makes room for the next one.
     fn clear(&mut self) {
+        self.waiters.clear();
         self.lines.clear();
         if self.lines.capacity() > KEPT_BYTES {
             self.lines = Vec::new();
@@ -80,16 +89,17 @@ impl Lines {
     }
 
     /// Queues a line, or several, without the last line feed. False where there is no room.
-    pub(super) fn push(&self, line: &[u8]) -> bool {
+    pub(super) fn push(&self, line: &[u8], waiter: Option<Waiter>) -> bool {
         let mut queue = self.lock();
         if queue.waiting.len() + line.len() >= QUEUE_BYTES {
             return false;
         }
-        // Later lines find the writer awake, or on its way.
-        let wakes = queue.waiting.is_empty();
+        // Later lines find the writer awake, or on its way; but it gathers until somebody waits.
+        let wakes = queue.waiting.is_empty() || (waiter.is_some() && queue.waiters.is_empty());
         queue.waiting.extend_from_slice(line);
         queue.waiting.push(b'\n');
         queue.queued = queue.queued.saturating_add(length(line) + 1);
+        queue.waiters.extend(waiter);
         drop(queue);
         if wakes {
             self.work.notify_one();
@@ -108,7 +118,7 @@ impl Lines {
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         let deadline = Instant::now() + GATHER;
-        while queue.flushing == 0 && !queue.closed {
+        while queue.flushing == 0 && !queue.closed && queue.waiters.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -116,6 +126,7 @@ impl Lines {
             queue = timed(&self.work, queue, left);
         }
         std::mem::swap(&mut batch.lines, &mut queue.waiting);
+        std::mem::swap(&mut batch.waiters, &mut queue.waiters);
         true
     }
 
@@ -127,12 +138,26 @@ impl Lines {
         self.written.notify_all();
     }
 
-    /// Waits until what was queued before is written, a second at most.
-    pub(super) fn flush(&self) {
+    /// The writer's pause before it tries again. False at the end, which ends the pause too.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let deadline = Instant::now() + pause;
+        let mut queue = self.lock();
+        while !queue.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            queue = timed(&self.work, queue, left);
+        }
+        false
+    }
+
+    /// Waits until what was queued before is written, a second at most. False where it isn't.
+    pub(super) fn flush(&self) -> bool {
         let deadline = Instant::now() + FLUSH;
         let mut queue = self.lock();
         if !queue.written {
-            return;
+            return true;
         }
         let target = queue.queued;
         queue.flushing += 1;
@@ -145,6 +170,7 @@ impl Lines {
             queue = timed(&self.written, queue, left);
         }
         queue.flushing -= 1;
+        queue.settled >= target
     }
 
     /// Ends the writer, once it has written what waits.
@@ -184,6 +210,11 @@ pub(super) fn write_whole(writer: &mut impl Write, mut bytes: &[u8]) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// How many lines some bytes are.
+pub(super) fn count(bytes: &[u8]) -> u64 {
+    u64::try_from(memchr::memchr_iter(b'\n', bytes).count()).unwrap_or(u64::MAX)
 }
 
 fn length(bytes: &[u8]) -> u64 {

@@ -44,7 +44,7 @@ pub(super) const REDACTIONS: &str = "portcullis_redactions_total";
 
 /// Its help text.
 pub(super) const REDACTIONS_HELP: &str = "Texts that looked like a credential and were masked on \
-     their way out; expected 0.";
+     their way out; in the log expected 0, in the audit what a client wrote.";
 
 struct End(Arc<Shared>);
 
@@ -130,7 +130,7 @@ impl LogSink {
 
 impl Shared {
     fn queue_line(&self, line: &[u8]) {
-        if !self.lines.push(line) {
+        if !self.lines.push(line, None) {
             self.counts.dropped.inc();
         }
     }
@@ -153,7 +153,7 @@ impl Drop for End {
     }
 }
 
-/// Standard output. Whoever else writes to it takes turns.
+/// Standard output, which the log and the audit may share.
 pub(super) struct Stdout(File);
 
 /// Held for a whole batch: what two threads write in parts would be in each other's lines.

@@ -1,5 +1,6 @@
-//! What the operator sees: metrics, one record an exchange, the log and its second net.
+//! What the operator sees: metrics, one record an exchange, the log and its second net, the audit.
 
+mod audit;
 mod line;
 mod lines;
 mod log;
@@ -10,6 +11,7 @@ mod redact;
 mod tools;
 mod trace;
 
+pub use audit::{AuditRotation, AuditSink, AuditedCall, Named, Noted};
 pub use line::LogFormat;
 pub use lines::QUEUE_BYTES;
 pub use log::LogSink;

@@ -130,20 +130,7 @@ impl Record {
     pub(super) fn write(&self, out: &mut Vec<u8>, format: LogFormat, ts: jiff::Timestamp) {
         let opening = Opening { ts, level: "info", event: self.event.as_str() };
         let mut line = Line::open(out, format, &opening);
-        line.written("request_id", |out| out.extend_from_slice(&self.request_id.digits()));
-        if let Some(route) = &self.route {
-            line.plain("route", route.as_str());
-        }
-        if let Some(consumer) = &self.consumer {
-            line.plain("consumer", consumer.as_str());
-        }
-        if let Some(key) = self.key {
-            line.written("key", |out| {
-                out.extend_from_slice(b"fp:");
-                out.extend_from_slice(&key.digits());
-            });
-        }
-        line.written("client", |out| write_address(out, self.client));
+        self.write_who(&mut line);
         line.plain("method", self.method.as_str());
         line.plain("path", self.path.as_str());
         if let Some(status) = self.status {
@@ -172,6 +159,24 @@ impl Record {
             line.plain("upstream", upstream.as_str());
         }
         line.close();
+    }
+
+    /// What of a line says which exchange it was, and whose.
+    pub(super) fn write_who(&self, line: &mut Line<'_>) {
+        line.written("request_id", |out| out.extend_from_slice(&self.request_id.digits()));
+        if let Some(route) = &self.route {
+            line.plain("route", route.as_str());
+        }
+        if let Some(consumer) = &self.consumer {
+            line.plain("consumer", consumer.as_str());
+        }
+        if let Some(key) = self.key {
+            line.written("key", |out| {
+                out.extend_from_slice(b"fp:");
+                out.extend_from_slice(&key.digits());
+            });
+        }
+        line.written("client", |out| write_address(out, self.client));
     }
 
     /// Whether the second net has to look at the line closely. Its texts are names, words and

@@ -4,7 +4,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{AddressPolicy, Holder, Quota, Rules, ToolLimits};
+use super::{AddressPolicy, AuditLevel, Holder, Quota, Rules, ToolLimits};
 use crate::types::{KeyDigest, Name, Secret};
 
 /// A configured identity with a key.
@@ -23,6 +23,8 @@ pub struct Consumer {
     pub nets: AddressPolicy,
     /// What it may use; `None` means whatever its routes let it.
     pub rules: Option<Arc<Rules>>,
+    /// Whether its calls are audited; the stricter of this and its route's counts.
+    pub audit: Option<AuditLevel>,
     /// Its own rate, in the place of the route's.
     pub quota: Option<Quota>,
     /// What its calls of tools are held to, over all routes; each in the place of the route's.
@@ -177,6 +179,7 @@ mod tests {
             upstream_key: None,
             routes: None,
             rules: None,
+            audit: None,
             nets: AddressPolicy::default(),
             quota: None,
             tool_limits: ToolLimits::default(),

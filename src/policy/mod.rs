@@ -1,6 +1,7 @@
 //! Who may do what: nets, bans, consumers and limits. Plain decisions over compiled data; nothing here
 //! does I/O or waits.
 
+mod audit;
 mod bans;
 mod budgets;
 mod consumers;
@@ -14,6 +15,7 @@ mod rules;
 mod table;
 mod tool_limits;
 
+pub use audit::{AuditFields, AuditLevel};
 pub use bans::{
     BadLine, Ban, BanCause, BanMode, BanRules, Bans, Judgement, TooManyBans, read_line, shown_net,
     write_line,

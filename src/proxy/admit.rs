@@ -9,6 +9,7 @@
 use bytes::Bytes;
 
 use super::{
+    audit,
     body::read_whole,
     credential, gates, judge,
     memory::Held,
@@ -19,9 +20,9 @@ use super::{
     tool_limits::{self, Caller},
 };
 use crate::{
-    mcp,
+    mcp::{self, Body, Heads},
     policy::{Holder, Lease, Principal, Rulebook, Spending},
-    snapshot::{Lead, McpLead, WebLead},
+    snapshot::{Lead, McpLead, McpRoute, Route, WebLead},
     types::{Credential, Denial, Method, Secret},
     upstream::Turn,
     wire::{Client, RequestHead, Upgrade},
@@ -190,23 +191,42 @@ pub(super) async fn admit(
         (Ok(call), _) => call,
         (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
     };
+    // Who was refused at the door has no call to record, or a flood would turn over the whole audit.
+    if knocked.is_ok()
+        && let Some(call) = &known.call
+    {
+        known.audited = audit::note(place, (rules, &principal, &credential), (call, &body));
+    }
     charged?;
     // Who was refused at the door is refused by now.
     let payer = knocked?;
-    let book = judge::rulebook(rules, principal.consumer(), state.server(route));
-    let mut spending = Spending::default();
-    if let Some(call) = &known.call {
-        judge::head_agrees(&heads, call)?;
-        judge::calls(book.as_ref(), &heads, (call, &body))?;
-        // Behind the rules: what they refuse costs nothing.
-        let caller = Caller { principal: &principal, key: &credential.digest, payer };
-        spending = tool_limits::take(state, snapshot, (route, rules), caller, call)?;
-    }
+    let caller = Caller { principal: &principal, key: &credential.digest, payer };
+    let asked = known.call.as_ref().map(|call| (call, &body[..], &heads));
+    let (book, spending) = allow(place, (route, rules), caller, asked)?;
     let opens = (head.method, known.call.as_ref());
     let per_address = snapshot.limits.streams_per_address;
     let bounds = (rules.max_streams, per_address);
     let lease = quota::stream(state, (&**route, holder), (entered.source.client, bounds), opens)?;
+    // The last that is asked of the call itself: its record is there before the call is anywhere else.
+    audit::begun(place, known, client).await?;
     let turn = quota::turn(state, route)?;
     let permit = Permit(());
     Ok(Admission { permit, credential, principal, session, book, body, spending, lease, turn })
+}
+
+/// What they ask: it is one thing to every reader, the rules let it be, and there is some of it left.
+fn allow(
+    place: &Place<'_>,
+    (route, rules): (&Route, &McpRoute),
+    caller: Caller<'_>,
+    asked: Option<(&Body, &[u8], &Heads<'_>)>,
+) -> Result<(Option<Rulebook>, Spending), Stopped> {
+    let (state, snapshot) = (place.state, place.snapshot);
+    let book = judge::rulebook(rules, caller.principal.consumer(), state.server(route));
+    let Some((call, body, heads)) = asked else { return Ok((book, Spending::default())) };
+    judge::head_agrees(heads, call)?;
+    judge::calls(book.as_ref(), heads, (call, body))?;
+    // Behind the rules: what they refuse costs nothing.
+    let spending = tool_limits::take(state, snapshot, (route, rules), caller, call)?;
+    Ok((book, spending))
 }

@@ -77,8 +77,7 @@ fn arguments(
     body: &[u8],
 ) -> Result<(), (Denial, Option<Arc<str>>)> {
     let Some(tool) = message.tool() else { return Ok(()) };
-    let written = message.arguments.clone().and_then(|place| body.get(place));
-    let written = written.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("{}");
+    let written = message.arguments_in(body).unwrap_or("{}");
     for rules in book.arguments(tool.as_str()) {
         let (now, mut broken) = (Timestamp::now(), None);
         let walked = mcp::look_at(written, rules.pointers(), |pointer, found| {

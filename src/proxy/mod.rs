@@ -3,6 +3,7 @@
 //! gateway says itself, and `record` notes once what became of it.
 
 mod admit;
+mod audit;
 mod body;
 mod compose;
 mod connection;
@@ -37,6 +38,7 @@ mod tools;
 mod trial;
 mod web;
 
+pub use audit::Auditor;
 pub use connection::serve;
 pub use credential::present;
 pub use legacy::LegacyStreams;

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     admit::Admission,
+    audit::Audited,
     legacy::Told,
     state::{Door, State},
     tools::Learner,
@@ -62,6 +63,8 @@ pub(super) struct Known {
     pub(super) key_refused: bool,
     pub(super) consumer: Option<Arc<Consumer>>,
     pub(super) call: Option<Body>,
+    /// What the audit will have of it.
+    pub(super) audited: Audited,
     /// The first refusal that would have been one if what is observed were in force.
     pub(super) observed: Option<Denial>,
     /// Which message was refused, and of a batch the others with it.
@@ -170,6 +173,7 @@ impl Known {
             key_refused: false,
             consumer: None,
             call: None,
+            audited: Audited::default(),
             observed: None,
             refused: None,
             upstream: None,

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use super::place::{End, Known, Place};
+use super::{
+    audit,
+    place::{End, Known, Place},
+};
 use crate::{
     mcp::{Body, Message},
     observe::{Batched, Event, Outcome, Record, ToolLabel},
@@ -22,6 +25,7 @@ pub(super) fn ended(place: &Place<'_>, known: &Known, end: &End, bytes_in: u64) 
     };
     place.state.metrics.record(&record);
     place.state.log.record(&record);
+    audit::ended(place, known, &record);
 }
 
 /// A cap has refused it, where one has.
@@ -46,7 +50,8 @@ pub(super) fn stream_opened(place: &Place<'_>, known: &Known, status: u16, bytes
     place.state.log.record(&record);
 }
 
-fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
+/// What is known of it by now.
+pub(super) fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
     let label = |message: &Message| label(place, known, message);
     let batched =
         |message: &Message| Batched { method: message.method.as_str(), tool: label(message) };

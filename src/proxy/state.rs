@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::{legacy::LegacyStreams, memory::Memory, session::Seal};
+use super::{audit::Auditor, legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
     observe::{LogSink, Metrics},
     policy::{Bans, Budgets, Leases, Limiter, Places, Pressure},
@@ -42,6 +42,8 @@ pub struct State {
     pub metrics: Metrics,
     /// Where lines go.
     pub log: LogSink,
+    /// Where calls are recorded, where they are.
+    pub audit: Option<Arc<Auditor>>,
 }
 
 impl State {
@@ -75,6 +77,7 @@ impl State {
             fingerprints: Arc::clone(&self.fingerprints),
             metrics: self.metrics.clone(),
             log: self.log.clone(),
+            audit: self.audit.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The immutable compiled configuration. `config` makes it; the request path reads it and never
 //! sees a default, a string that still has to be parsed, or a name that still has to be found.
 
+mod audit;
 mod listener;
 mod route;
 mod routes;
@@ -8,6 +9,7 @@ mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use audit::{Audit, AuditTo};
 use jiff::tz::TimeZone;
 pub use listener::{Certificate, Listener, ListenerKind, Tls};
 pub use route::{
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// Who has a key.
     pub consumers: Consumers,
+    /// What is recorded of calls, and where; `None` means nothing.
+    pub audit: Option<Audit>,
     /// How to log.
     pub log: Log,
 }

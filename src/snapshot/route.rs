@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{HostHeader, Upstream, UpstreamAuth};
 use crate::{
-    policy::{AddressPolicy, Quota, Rules, ToolLimits},
+    policy::{AddressPolicy, AuditLevel, Quota, Rules, ToolLimits},
     types::{Name, Template},
 };
 
@@ -82,6 +82,8 @@ pub struct McpRoute {
     pub rules: Option<Arc<Rules>>,
     /// What calls of tools are held to, of each who uses it.
     pub tool_limits: ToolLimits,
+    /// Whether calls are audited; the stricter of this and the consumer's counts.
+    pub audit: Option<AuditLevel>,
 }
 
 /// What holds on a `web` route alone.

@@ -85,4 +85,6 @@ limits! {
     Budgets = "budgets";
     /// The memory for bodies that are read whole, of all together or of one address.
     Bodies = "bodies";
+    /// The time or the place for a record that has to be there first.
+    Audit = "audit";
 }

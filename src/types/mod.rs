@@ -1,6 +1,7 @@
 //! Words that every room may use. Nothing here does I/O, and nothing here can show a secret.
 
 mod address;
+mod arguments_key;
 mod clock;
 mod credential;
 mod denial;
@@ -16,6 +17,7 @@ mod tool_digest;
 mod untrusted;
 
 pub use address::{AddressGroup, canonical, write_address};
+pub use arguments_key::{ArgumentsDigest, ArgumentsKey};
 pub use clock::Nanos;
 pub use credential::{Credential, CredentialForm};
 #[cfg(test)]

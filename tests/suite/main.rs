@@ -33,6 +33,7 @@ mod proxies_before;
 mod proxy_protocol;
 mod shedding;
 
+mod audit;
 mod browsers;
 mod dialects;
 mod forwarding;

@@ -18,7 +18,7 @@ use crate::{
     observe::LogSink,
     policy::{Admittance, Consumer, Standing},
     proxy::{Door, DoorKind, Heard},
-    snapshot::{Listener, ListenerKind, Snapshot},
+    snapshot::{Audit, AuditTo, Listener, ListenerKind, Snapshot},
     types::{Denial, KeyDigest, Name, Secret, write_key_segment},
 };
 
@@ -143,6 +143,7 @@ impl Question {
             admin_socket: None,
             state_dir: None,
             listeners: Vec::new(),
+            audit: snapshot.audit.map(|audit| Audit { to: AuditTo::Memory, ..audit }),
             ..snapshot
         };
         if let Some((name, digest)) = &self.stand_in {

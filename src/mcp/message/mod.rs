@@ -146,6 +146,11 @@ impl Message {
         }
     }
 
+    /// Its arguments, in the body that it was read from.
+    pub fn arguments_in<'b>(&self, body: &'b [u8]) -> Option<&'b str> {
+        std::str::from_utf8(body.get(self.arguments.clone()?)?).ok()
+    }
+
     /// The tool or the prompt that it names.
     pub const fn named(&self) -> Option<&Untrusted> {
         match &self.subject {

@@ -19,6 +19,7 @@ pub use guards::{ConnectionGuard, InFlight, StreamGuard};
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 
 use super::{
+    audit::AuditSink,
     log::LogSink,
     record::{Event, Record},
 };
@@ -129,6 +130,20 @@ impl Metrics {
         families.banned.with_label_values::<&str>(&[]).set(0);
         let (exchanges, calls) = (Children::new(), Children::new());
         Self(Arc::new(Inner { registry, families, exchanges, calls }))
+    }
+
+    /// Shows the counts of an audit, of which there is one at most.
+    pub fn show_audit(&self, audit: &AuditSink) {
+        let counts = audit.counts();
+        let collectors: [Box<dyn prometheus::core::Collector>; 4] = [
+            Box::new(counts.records),
+            Box::new(counts.dropped),
+            Box::new(counts.failing),
+            Box::new(counts.redactions),
+        ];
+        for collector in collectors {
+            let _ = self.0.registry.register(collector);
+        }
     }
 
     /// Counts an exchange that has ended. The record of an opened stream counts nothing: its

@@ -5,6 +5,7 @@ use crate::observe::record::tests::{bare, full, name};
 
 fn driven() -> Metrics {
     let metrics = Metrics::new(&LogSink::memory());
+    metrics.show_audit(&AuditSink::memory());
     let (https, postiz, route) = (name("https"), name("postiz"), name("mcp"));
     metrics.record(&full());
     metrics.record(&bare());

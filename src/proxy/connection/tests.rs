@@ -52,6 +52,7 @@ fn state(snapshot: Snapshot) -> State {
         fingerprints: Arc::new(FingerprintKey::new(&[0; 32])),
         metrics: Metrics::new(&log),
         log,
+        audit: None,
     }
 }
 

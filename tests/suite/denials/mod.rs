@@ -175,6 +175,23 @@ async fn a_rate_that_nobody_reads_in_band_is_429() {
 }
 
 #[tokio::test]
+async fn a_call_whose_record_has_to_come_first_and_can_not_is_503() {
+    let row = Row {
+        status: 503,
+        code: 5030,
+        reason: "overload",
+        id: json!(7),
+        then: Keeps,
+        fields: vec![after("spread")],
+    };
+    let refused = scenes::unrecorded().await.refused().await;
+    let limit = ["limit=\"audit\""];
+    refused.gateway.metric_becomes("portcullis_limits_reached_total", &limit, 1.0).await;
+    refused.gateway.finds_its_audit().await;
+    holds(refused, row).await;
+}
+
+#[tokio::test]
 async fn a_refusal_that_closes_is_heard_to_its_end_though_the_client_still_sends() {
     let upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();

@@ -219,6 +219,14 @@ pub(super) async fn streams() -> Scene {
     Scene { meanwhile, ..Scene::new(upstream, gateway, call.bytes()).await }
 }
 
+/// A call that mustn't go anywhere before its record is written, and no place for one.
+pub(super) async fn unrecorded() -> Scene {
+    let setup = |setup: Setup| setup.route("audit = \"required\"");
+    let scene = asked_of(setup, post(&Key::new())).await;
+    scene.gateway.loses_its_audit();
+    scene
+}
+
 /// A body that comes while another takes all the memory that there is for bodies.
 pub(super) async fn overload() -> Scene {
     let mut upstream = Upstream::start().await;

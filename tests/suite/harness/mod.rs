@@ -6,6 +6,7 @@
 //! drain (see `sinks.rs`).
 
 mod answer;
+mod audit;
 mod authority;
 mod call;
 mod client;
@@ -22,6 +23,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     answer::Answer,
+    audit::AUDIT,
     authority::{Authority, tls_before},
     call::{Call, call_with_id, tool_call},
     client::Client,

@@ -1,6 +1,7 @@
 //! The real binary: what it says when it can't start, that no key is in anything that it writes, and
 //! how it ends.
 
+mod audit;
 mod bans;
 mod budgets;
 mod dialect;

@@ -107,3 +107,18 @@ fn a_file_that_may_not_be_read_is_one_clear_message() {
     std::fs::set_permissions(dir.path().join("portcullis.toml"), nobody).unwrap();
     fails(&command.output().unwrap(), "this user may not read the file");
 }
+
+#[test]
+fn an_audit_that_can_not_be_written_is_one_clear_message() {
+    let dir = TempDir::new().unwrap();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for (file, message) in [
+        ("fifo", "fifo: not a plain file; it has to be a plain file"),
+        ("absent/audit.jsonl", "in a directory that exists and is writable by this user"),
+    ] {
+        let text = config("127.0.0.1:0", "127.0.0.1:1");
+        let text = format!("{text}[audit]\nfile = \"{file}\"\n");
+        fails(&portcullis(&dir, &text).output().unwrap(), message);
+    }
+}
