@@ -1,11 +1,17 @@
 //! The audit of the real process: what is left of it after kill -9, and on a disk that is full.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     process::Command,
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -157,6 +163,68 @@ fn what_is_lost_at_the_end_is_said_and_holds_the_end_for_no_longer_than_a_second
     let out = String::from_utf8(out).unwrap();
     assert!(out.contains("the last audit records can't be written"), "{out}");
     assert!(out.contains("not a plain file"), "{out}");
+}
+
+/// A gateway whose standard output is a FIFO that nobody reads and that is full, and its other end.
+fn stuck(level: &str) -> (Process, File) {
+    /// As Linux has it.
+    const O_NONBLOCK: i32 = 0o4000;
+    let dir = TempDir::new().unwrap();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut ends = File::options();
+    let mut ends = ends.read(true).write(true).custom_flags(O_NONBLOCK).open(&fifo).unwrap();
+    let (process, _) = start(answering(), ("file = \"stdout\"", level), |command| {
+        let inner = std::mem::replace(command, Command::new("true"));
+        let script = format!("exec \"$@\" > {}", fifo.display());
+        *command = wrapped(&["sh", "-c", &script, "sh"], inner);
+    });
+    while ends.write(b"\n").is_ok() {}
+    (process, ends)
+}
+
+/// Reads on, and ends it.
+fn unstuck(process: Process, mut ends: File) {
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = Arc::clone(&done);
+    let reader = std::thread::spawn(move || {
+        while !is_done.load(Ordering::Relaxed) {
+            if ends.read(&mut [0; 65536]).is_err() {
+                std::thread::yield_now();
+            }
+        }
+    });
+    process.end();
+    done.store(true, Ordering::Relaxed);
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_place_that_takes_nothing_holds_no_call() {
+    let (process, ends) = stuck("on");
+    let begun = Instant::now();
+    for _ in 0..20 {
+        passes(&process);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    unstuck(process, ends);
+}
+
+#[test]
+fn a_record_that_comes_too_late_is_none_and_a_client_that_leaves_waits_for_none() {
+    let (process, ends) = stuck("required");
+    let mut leaves = TcpStream::connect(process.http).unwrap();
+    leaves.write_all(call().as_bytes()).unwrap();
+    drop(leaves);
+    let begun = Instant::now();
+    let answer = process.send(call().as_bytes());
+    let waited = begun.elapsed();
+    assert!(answer.starts_with(b"HTTP/1.1 503"), "{}", answer.escape_ascii());
+    assert!(waited >= Duration::from_secs(5), "{waited:?}");
+    let gone =
+        "portcullis_requests_total{consumer=\"\",method=\"POST\",route=\"mcp\",status=\"other\"}";
+    becomes(&process, gone, 1);
+    unstuck(process, ends);
 }
 
 #[test]
