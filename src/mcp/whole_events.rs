@@ -101,6 +101,13 @@ pub fn event_data(event: &[u8]) -> Vec<u8> {
     lines.filter_map(|line| field(line, "data")).collect::<Vec<_>>().join(&b'\n')
 }
 
+/// The data of an event that is a message: of no name, or of that name (the transport of 2024-11-05).
+pub fn message_data(event: &[u8]) -> Option<Vec<u8>> {
+    let mut names = event.split(ends_line).map(unmarked).filter_map(|line| field(line, "event"));
+    // Of several names the last counts.
+    matches!(names.next_back(), None | Some(b"" | b"message")).then(|| event_data(event))
+}
+
 /// Takes out of an event what `keeps` doesn't keep; `None` where the event may go as it is. An event
 /// that goes by another name than `message` is none to SDKs, and need not be one.
 ///

@@ -84,12 +84,12 @@ pub struct RpcId(Option<Box<str>>);
 
 impl RpcId {
     /// The longest id that is echoed, in bytes of JSON.
-    const MAX_BYTES: usize = 256;
+    pub(crate) const MAX_BYTES: usize = 256;
 
     /// The id where none could be read.
     pub const NULL: Self = Self(None);
 
-    fn new(raw: &str) -> Self {
+    pub(crate) fn new(raw: &str) -> Self {
         Self((raw.len() <= Self::MAX_BYTES).then(|| raw.into()))
     }
 
