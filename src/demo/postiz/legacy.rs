@@ -26,10 +26,19 @@ pub(super) async fn open_stream(
     if !postiz.knows(&key) {
         return wrong_key();
     }
-    let (sender, mut response) = event_stream(CACHE_CONTROL);
+    let (sender, mut response) = event_stream(CACHE_CONTROL, Silences(Arc::clone(&postiz)));
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     postiz.streams.join(sender, &format!("{BACKEND_URL}/mcp/{key}/messages"));
     response
+}
+
+/// Silences the others with its drop, at the end of a stream.
+struct Silences(Arc<Postiz>);
+
+impl Drop for Silences {
+    fn drop(&mut self) {
+        self.0.streams.silence();
+    }
 }
 
 /// `POST /mcp/:key/messages`: answered at once; what it asks for comes on the event stream.

@@ -3,9 +3,8 @@
 //! HTTP of today's main branch (JSON answers, the key in the path or in `Authorization`).
 //!
 //! It is an upstream for people to look at and for tests to run against, faults included: it names
-//! itself by an absolute address with the key in it, it echoes the path of a wrong request, and it
-//! never sends a heartbeat. What it doesn't imitate is the fault that one closing stream silences
-//! the others of its key.
+//! itself by an absolute address with the key in it, it echoes the path of a wrong request, it never
+//! sends a heartbeat, and one closing stream silences the others of its key.
 
 mod legacy;
 mod rpc;
@@ -13,7 +12,13 @@ mod streamable;
 mod streams;
 mod tools;
 
-use std::{convert::Infallible, io, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
@@ -25,7 +30,7 @@ use axum::{
     routing::{get, post},
 };
 use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 
 use self::streams::Streams;
 use crate::types::Secret;
@@ -109,12 +114,29 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Response {
 /// One end of a response body: what is sent comes out at the other end at once.
 type EventSender = mpsc::Sender<Result<Bytes, Infallible>>;
 
-fn event_stream(cache_control: &'static str) -> (EventSender, Response) {
+/// A stream of events; `held` is dropped with its end.
+fn event_stream<T: Send + Unpin + 'static>(
+    cache_control: &'static str,
+    held: T,
+) -> (EventSender, Response) {
     let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
     let fields =
         [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, cache_control)];
-    let body = Body::from_stream(ReceiverStream::new(receiver));
+    let body = Body::from_stream(Holding { events: ReceiverStream::new(receiver), _held: held });
     (sender, (StatusCode::OK, fields, body).into_response())
+}
+
+struct Holding<T> {
+    events: ReceiverStream<Result<Bytes, Infallible>>,
+    _held: T,
+}
+
+impl<T: Unpin> Stream for Holding<T> {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.events).poll_next(cx)
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn bearer(postiz: &Postiz, headers: &HeaderMap) -> Result<(), (StatusCode, &'sta
 
 /// A stream on which nothing is ever sent.
 fn idle(postiz: &Postiz) -> Response {
-    let (sender, response) = event_stream(CACHE_CONTROL);
+    let (sender, response) = event_stream(CACHE_CONTROL, ());
     postiz.streams.hold(sender);
     response
 }
@@ -115,7 +115,7 @@ fn take(postiz: &Arc<Postiz>, headers: &HeaderMap, body: &[u8]) -> Response {
 
 /// One event per step, then the answer. It ends early where nobody reads any more.
 fn stream(postiz: Arc<Postiz>, steps: Vec<Value>, last: Value) -> Response {
-    let (sender, response) = event_stream(CACHE_CONTROL);
+    let (sender, response) = event_stream(CACHE_CONTROL, ());
     let event = |message: &Value| Bytes::from(format!("event: message\ndata: {message}\n\n"));
     tokio::spawn(async move {
         for step in steps {

@@ -60,6 +60,14 @@ impl Streams {
         self.open().bus.retain_mut(|subscriber| subscriber.send("message", &data));
     }
 
+    /// One of the legacy streams has closed: the others stay open, and hear nothing any more. So does
+    /// v2.7.0, which takes every listener off the key's bus where it should take one.
+    pub(super) fn silence(&self) {
+        let mut open = self.open();
+        let deaf = std::mem::take(&mut open.bus).into_iter().map(|subscriber| subscriber.sender);
+        open.idle.extend(deaf.filter(|sender| !sender.is_closed()));
+    }
+
     /// Ends every stream, and those that come later at once.
     pub(super) fn close(&self) {
         *self.open() = Open { closed: true, ..Open::default() };

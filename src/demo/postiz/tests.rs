@@ -95,6 +95,35 @@ async fn a_legacy_message_is_answered_on_every_stream_of_the_key() {
 }
 
 #[tokio::test]
+async fn a_stream_that_closes_silences_the_others_and_none_that_comes_later() {
+    let postiz = start().await;
+    let open = || async {
+        let mut stream = postiz.get(&format!("/mcp/{KEY}/sse")).await;
+        read_until(&mut stream, "/messages\n\n").await;
+        stream
+    };
+    let (mut deaf, closing) = (open().await, open().await);
+    drop(closing);
+    let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+    let heard = async {
+        // It takes a moment until the server sees it, and whoever comes within that is silenced too.
+        loop {
+            let mut stream = open().await;
+            postiz.post(&format!("/mcp/{KEY}/messages"), "", &ping).await;
+            let heard = read_until(&mut stream, "}\n\n");
+            if tokio::time::timeout(std::time::Duration::from_millis(200), heard).await.is_ok() {
+                return;
+            }
+        }
+    };
+    heard.await;
+    postiz.stop.send(()).unwrap();
+    let mut rest = String::new();
+    deaf.read_to_string(&mut rest).await.unwrap();
+    assert!(!rest.contains("event: message"), "{rest}");
+}
+
+#[tokio::test]
 async fn a_wrong_request_gets_the_answer_that_postiz_gives() {
     let postiz = start().await;
     let big = "x".repeat(LEGACY_BODY_BYTES + 1);
