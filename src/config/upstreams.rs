@@ -78,6 +78,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     let max_requests =
         table.take("max_requests").and_then(|item| item.count(reading, (1, 1_000_000)));
     let pin = pins::read(&name, &mut table, reading);
+    let shared_streams = table.take("shared_streams").and_then(|item| item.flag(reading));
     table.finish(&["health"], reading);
     let tls = match &endpoint {
         Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
@@ -105,6 +106,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
             session_idle,
             max_requests,
             pin,
+            shared_streams: shared_streams.unwrap_or(true),
         })
     });
     Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }

@@ -251,6 +251,7 @@ fn servers(
     let server = |upstream: &Arc<Upstream>| {
         let shown = metrics.in_flight(&upstream.name);
         let server = Server::new(Arc::clone(upstream)).within(shown, pressure.clone());
+        let server = server.counting(metrics.shared_streams(&upstream.name));
         server.tools().configure(snapshot.tools_named_for(&upstream.name));
         (upstream.name.clone(), Arc::new(server))
     };

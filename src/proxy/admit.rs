@@ -15,8 +15,9 @@ use super::{
     memory::Held,
     oauth,
     place::{Known, McpEntered, Place, Source, Stopped, WebEntered},
-    quota,
+    quota::{self, Payer},
     session::{self, Opened},
+    shared,
     tool_limits::{self, Caller},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     policy::{Holder, Lease, Principal, Rulebook, Spending},
     snapshot::{Lead, McpLead, McpRoute, Route, WebLead},
     types::{Credential, Denial, Method, Secret},
-    upstream::Turn,
+    upstream::{Awaited, Turn},
     wire::{Client, RequestHead, Upgrade},
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Admission {
     pub(super) body: Held<Bytes>,
     /// The budgets that its calls of tools were taken from; nothing once they are on their way.
     pub(super) spending: Spending,
+    /// Its calls, where their answers come on a stream that others share.
+    pub(super) awaited: Option<Awaited>,
     /// The slot of the stream that will open, where one will.
     pub(super) lease: Option<Lease>,
     /// Its turn at the upstream, to the end of the answer.
@@ -56,6 +59,15 @@ pub(super) struct Admission {
 }
 
 impl Admission {
+    fn of(
+        permit: Permit,
+        (credential, principal, session): (Credential, Principal, Opened),
+        (book, body): (Option<Rulebook>, Held<Bytes>),
+        (spending, awaited, lease, turn): (Spending, Option<Awaited>, Option<Lease>, Turn),
+    ) -> Self {
+        Self { permit, credential, principal, session, book, body, spending, awaited, lease, turn }
+    }
+
     /// The key that goes upstream: the consumer's own upstream key, or the one that was presented.
     pub(super) fn upstream_key(&self) -> &str {
         self.injected_key().unwrap_or_else(|| self.credential.key.expose())
@@ -168,6 +180,9 @@ pub(super) async fn admit(
     let named = (&head.fields, &heads);
     let session = session::open(&state.seal, named, &entered.lead, &credential.digest);
     let session = session.map_err(|denial| quota::first_of(&knocked, denial))?;
+    let asks = (head.method, known.legacy.as_ref(), &session);
+    let heard = shared::answer_finds_its_way(state, route, asks);
+    heard.map_err(|denial| quota::first_of(&knocked, denial))?;
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
     // costs and how its refusal is told depend on what it says.
@@ -180,26 +195,8 @@ pub(super) async fn admit(
     // A body that no method here gives a meaning to was read away; sent on, it could pass for a
     // request of its own.
     let body = if head.method == Method::Post { body } else { Held::nothing() };
-    let call = (head.method == Method::Post).then(|| mcp::read(&body)).transpose();
-    let asks = (&**route, &holder);
-    // What can't be read costs as much as a call. A refusal finds the call in what is known.
-    let charged = {
-        let call = call.as_ref().ok().and_then(Option::as_ref);
-        quota::charge(state, snapshot, (knocked, &principal), asks, call)
-    };
-    known.call = match (call, charged) {
-        (Ok(call), _) => call,
-        (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial.into()),
-    };
-    // Who was refused at the door has no call to record, or a flood would turn over the whole audit.
-    if knocked.is_ok()
-        && let Some(call) = &known.call
-    {
-        known.audited = audit::note(place, (rules, &principal, &credential), (call, &body));
-    }
-    charged?;
-    // Who was refused at the door is refused by now.
-    let payer = knocked?;
+    let who = (&principal, &credential);
+    let payer = pay(place, (route, rules), (knocked, who), (head.method, &body), known)?;
     let caller = Caller { principal: &principal, key: &credential.digest, payer };
     let asked = known.call.as_ref().map(|call| (call, &body[..], &heads));
     let (book, spending) = allow(place, (route, rules), caller, asked)?;
@@ -210,8 +207,40 @@ pub(super) async fn admit(
     // The last that is asked of the call itself: its record is there before the call is anywhere else.
     audit::begun(place, known, client).await?;
     let turn = quota::turn(state, route)?;
-    let permit = Permit(());
-    Ok(Admission { permit, credential, principal, session, book, body, spending, lease, turn })
+    // Last, because it waits for an answer. What was judged goes on, but for the names of the messages.
+    let (body, awaited) = shared::awaited(known, body)?;
+    let whose = (credential, principal, session);
+    Ok(Admission::of(Permit(()), whose, (book, body), (spending, awaited, lease, turn)))
+}
+
+/// What the body says, and who has paid for it. A refusal finds the call in what is known.
+fn pay(
+    place: &Place<'_>,
+    (route, rules): (&Route, &McpRoute),
+    (knocked, (principal, credential)): (Result<Payer, Denial>, (&Principal, &Credential)),
+    (method, body): (Method, &Bytes),
+    known: &mut Known,
+) -> Result<Payer, Denial> {
+    let (state, snapshot) = (place.state, place.snapshot);
+    let holder = principal.holder(credential.digest);
+    let call = (method == Method::Post).then(|| mcp::read(body)).transpose();
+    // What can't be read costs as much as a call.
+    let charged = {
+        let call = call.as_ref().ok().and_then(Option::as_ref);
+        quota::charge(state, snapshot, (knocked, principal), (route, &holder), call)
+    };
+    known.call = match (call, charged) {
+        (Ok(call), _) => call,
+        (Err(_), Err(denial)) | (Err(denial), Ok(())) => return Err(denial),
+    };
+    // Who was refused at the door has no call to record, or a flood would turn over the whole audit.
+    if knocked.is_ok()
+        && let Some(call) = &known.call
+    {
+        known.audited = audit::note(place, (rules, principal, credential), (call, body));
+    }
+    // Who was refused at the door is refused by now.
+    charged.and(knocked)
 }
 
 /// What they ask: it is one thing to every reader, the rules let it be, and there is some of it left.

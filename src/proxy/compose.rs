@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     snapshot::{HostHeader, McpLead, Route, UpstreamAuth},
-    types::{CredentialForm, Method, Secret, Segment, Template, write_address, write_key_segment},
+    types::{
+        CredentialForm, KeyDigest, Method, Secret, Segment, Template, write_address,
+        write_key_segment,
+    },
+    upstream::Asks,
     wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
 };
 
@@ -72,6 +76,8 @@ const DROPPED: &[&[u8]] = &[
     b"referer",
     b"cookie",
 ];
+
+const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 
 /// Whether a lower-case name says where a request comes from or leads to.
 pub(super) fn is_forwarding(name: &[u8]) -> bool {
@@ -231,6 +237,58 @@ pub(super) fn ending(
     write_field(&mut out, "connection", b"close");
     end_head(&mut out);
     String::from_utf8(out).ok().map(Secret::new)
+}
+
+/// The requests that a gateway makes itself at a stream that clients share: one opens it by the path of
+/// this request, the other posts to `posts_to`, and lacks its end.
+pub(super) fn asks(
+    head: &RequestHead,
+    entered: &McpEntered<'_, '_>,
+    (admission, path): (&Admission, &UpstreamPath),
+    posts_to: &UpstreamPath,
+) -> Option<Asks> {
+    let written = |method, path: &[u8], fields: &[(&str, &[u8])]| {
+        let mut out = Vec::with_capacity(512);
+        write_request_line(&mut out, method, path);
+        write_host(&mut out, head, entered.lead.route);
+        write_credential(&mut out, form(entered, admission), admission.upstream_key());
+        write_field(&mut out, "user-agent", USER_AGENT.as_bytes());
+        for (name, value) in fields {
+            write_field(&mut out, name, value);
+        }
+        out
+    };
+    let mut opening = written(Method::Get, path.bare(), &[("accept", &b"text/event-stream"[..])]);
+    end_head(&mut opening);
+    let posting = written(
+        Method::Post,
+        &posts_to.0,
+        &[
+            ("accept", b"application/json, text/event-stream"),
+            ("content-type", b"application/json"),
+            ("connection", b"close"),
+        ],
+    );
+    let secret = |bytes| String::from_utf8(bytes).ok().map(Secret::new);
+    Some(Asks { opening: secret(opening)?, posting: secret(posting)? })
+}
+
+/// What tells one shared stream of a server from another: the path in the one spelling that all others
+/// mean, the key, and the host. Not the query: two streams of one key silence each other, whatever they
+/// were asked with.
+pub(super) fn whose(
+    head: &RequestHead,
+    entered: &McpEntered<'_, '_>,
+    (admission, path): (&Admission, &UpstreamPath),
+) -> KeyDigest {
+    let mut text = path.bare().to_ascii_lowercase();
+    while text.ends_with(b"/") {
+        text.pop();
+    }
+    text.push(b'\n');
+    write_host(&mut text, head, entered.lead.route);
+    text.extend_from_slice(admission.upstream_key().as_bytes());
+    Secret::new(hex::encode(text)).digest()
 }
 
 /// The key where it doesn't stand in the path already.

@@ -1,6 +1,7 @@
 //! The `endpoint` event of the legacy transport, mapped from the upstream's world to the client's.
 
 use super::{
+    admit::Admission,
     compose::{write_key, write_segment},
     events::{Events, First},
     leak,
@@ -20,11 +21,12 @@ pub(super) fn announce(
     events: &mut Events,
     state: &State,
     event: &[u8],
-    Said { entered, admission, .. }: Said<'_>,
+    Said { entered, admission, seat, .. }: Said<'_>,
 ) -> Option<Vec<u8>> {
     events.first = First::Passed;
     let credential = &admission.credential;
-    let listening = state.legacy.open(&entered.lead.route.name, credential.digest)?;
+    let listening =
+        state.legacy.open(&entered.lead.route.name, credential.digest, seat.cloned())?;
     let keys = (credential, admission.upstream_key());
     let replaced = replace_data(event, |announced| {
         public(announced, entered, keys, |query| {
@@ -47,6 +49,16 @@ pub(super) fn announce(
         Replaced::NotEndpoint => Some(event.to_vec()),
         Replaced::Unreadable => None,
     }
+}
+
+/// Where a client will post that reads this announced endpoint. `None` where it can't be mapped.
+pub(super) fn target(
+    announced: &str,
+    entered: &McpEntered<'_, '_>,
+    admission: &Admission,
+) -> Option<String> {
+    let keys = (&admission.credential, admission.upstream_key());
+    public(announced, entered, keys, |query| Some(query.unwrap_or_default().to_owned()))
 }
 
 /// The public endpoint for the one that the upstream announced: an absolute path, because an origin

@@ -12,14 +12,16 @@ use super::{
     memory::Held,
     peek,
     place::{McpEntered, Place, Stopped},
-    quota, session, tool_limits,
+    quota, session,
+    shared::{self, Found},
+    tool_limits,
 };
 use crate::{
     mcp,
     policy::{Lease, Spending},
     snapshot::Route,
     types::{Denial, Limit, Method, Name, Secret},
-    upstream::{InUse, Server, Unreachable, refuses_key},
+    upstream::{Awaited, InUse, Seated, Server, Unreachable, refuses_key},
     wire::{
         Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
         is_answered, next_response_head,
@@ -50,6 +52,8 @@ pub(super) struct Sent<'a> {
     pub(super) in_use: Option<InUse>,
     /// The slot of a stream that nobody could know of before.
     pub(super) lease: Option<Lease>,
+    /// Its seat, where others share what it answers.
+    pub(super) seated: Option<Seated>,
 }
 
 impl Answered {
@@ -71,13 +75,54 @@ pub(super) async fn forward<'a>(
 ) -> Result<Sent<'a>, Stopped> {
     let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
-    let mut path = compose::path(entered, admission);
+    let path = compose::path(entered, admission);
+    let asks = (entered, &*admission, &path);
+    // Boxed, because it is rare, and an exchange carries the room for all that it awaits.
+    let opener = match Box::pin(shared::find(place, client, (server, head), asks)).await? {
+        Found::Seat(seated, pipe) => {
+            quota::prove(place.state, route, &admission.holder());
+            return Ok(shared::sent(server, admission, (seated, pipe)));
+        }
+        Found::Open(opener) => Some(opener),
+        Found::Own => None,
+    };
+    if let Some(awaited) = &admission.awaited {
+        Box::pin(shared::can_be_heard(place, client, awaited)).await?;
+    }
+    let what = (entered, (admission, spending), path);
+    let (path, sent) = by_itself(place, client, (server, head), what).await?;
+    match opener {
+        None => Ok(sent),
+        Some(opener) => {
+            let asked = (head, entered, &path);
+            Box::pin(shared::offer(place, client, asked, (opener, sent))).await
+        }
+    }
+}
+
+/// Forwards a request to the server, which answers it and nothing else.
+async fn by_itself<'a>(
+    place: &Place<'_>,
+    client: &mut Client<'_>,
+    (server, head): (&Arc<Server>, &RequestHead),
+    (entered, (admission, spending), mut path): (
+        &McpEntered<'_, '_>,
+        (&'a mut Admission, &mut Spending),
+        UpstreamPath,
+    ),
+) -> Result<(UpstreamPath, Sent<'a>), Stopped> {
+    let route = entered.lead.route;
     let named = admission.session.field.as_ref();
     let in_use = named.and_then(|id| use_of(server, (head, entered), (admission, &path), id));
     let started = Instant::now();
     let mut asked = Asked { place, client, server, method: head.method, spending };
-    let (mut upstream, mut answer) =
-        asked.send(&admission.permit, compose::request(head, entered, admission, &path)).await?;
+    let sent =
+        asked.send(&admission.permit, compose::request(head, entered, admission, &path)).await;
+    if matches!(sent, Err(Stopped::Gone)) {
+        // Who has gone from a POST may be at its stream still.
+        admission.awaited.iter_mut().for_each(Awaited::were_sent);
+    }
+    let (mut upstream, mut answer) = sent?;
     if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
         // The upstream did nothing but ask for another spelling, so this isn't sending twice.
         path = elsewhere;
@@ -92,6 +137,7 @@ pub(super) async fn forward<'a>(
     place.state.metrics.upstream_answered(&server.upstream.name, answered - started);
     if answer.status.is_success() {
         quota::prove(place.state, route, &admission.holder());
+        admission.awaited.iter_mut().for_each(Awaited::were_sent);
     }
     let refused = tokio::select! {
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
@@ -115,7 +161,8 @@ pub(super) async fn forward<'a>(
     admission.body = Held::nothing();
     let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
     let key_refused = refused == Some(Refused::Key);
-    Ok(Sent { answer, admission, key_refused, session, in_use, lease: None })
+    let sent = Sent { answer, admission, key_refused, session, in_use, lease: None, seated: None };
+    Ok((path, sent))
 }
 
 /// What an upstream refuses with its answer.

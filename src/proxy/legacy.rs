@@ -10,7 +10,10 @@ use std::{
 use aws_lc_rs::rand;
 use tokio::sync::mpsc;
 
-use crate::types::{KeyDigest, Name};
+use crate::{
+    types::{KeyDigest, Name},
+    upstream::Seat,
+};
 
 /// The query parameter that carries the token.
 const PARAMETER: &str = "portcullis=";
@@ -29,10 +32,15 @@ struct Stream {
     route: Name,
     key: KeyDigest,
     events: mpsc::Sender<String>,
+    seat: Option<Seat>,
 }
 
 /// The client's stream, as the answer to its POST sees it.
-pub(super) struct Told(mpsc::Sender<String>);
+pub(super) struct Told {
+    events: mpsc::Sender<String>,
+    /// Its seat, where others share what it hears.
+    pub(super) seat: Option<Seat>,
+}
 
 /// The stream's own end: what it is told, and its place in the table, returned by drop.
 pub(super) struct Listening {
@@ -43,11 +51,16 @@ pub(super) struct Listening {
 
 impl LegacyStreams {
     /// Registers a stream of a key on a route.
-    pub(super) fn open(&self, route: &Name, key: KeyDigest) -> Option<Listening> {
+    pub(super) fn open(
+        &self,
+        route: &Name,
+        key: KeyDigest,
+        seat: Option<Seat>,
+    ) -> Option<Listening> {
         let mut token = Token::default();
         rand::fill(&mut token).ok()?;
         let (sender, events) = mpsc::channel(WAITING);
-        let stream = Stream { route: route.clone(), key, events: sender };
+        let stream = Stream { route: route.clone(), key, events: sender, seat };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, stream);
         Some(Listening { streams: self.clone(), token, events })
     }
@@ -60,14 +73,15 @@ impl LegacyStreams {
         hex::decode_to_slice(hex, &mut token).ok()?;
         let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = streams.get(&token)?;
-        (stream.route == *route && stream.key == *key).then(|| Told(stream.events.clone()))
+        let told = || Told { events: stream.events.clone(), seat: stream.seat.clone() };
+        (stream.route == *route && stream.key == *key).then(told)
     }
 }
 
 impl Told {
     /// Puts a JSON-RPC message into the stream. `false` where it is gone or flooded.
     pub(super) fn tell(&self, message: String) -> bool {
-        self.0.try_send(message).is_ok()
+        self.events.try_send(message).is_ok()
     }
 }
 
@@ -108,7 +122,7 @@ mod tests {
         let streams = LegacyStreams::default();
         let name = |text: &str| Name::parse(text).unwrap();
         let key = |text: &str| Secret::new(text.to_owned()).digest();
-        let mut mine = streams.open(&name("mcp"), key("k")).unwrap();
+        let mut mine = streams.open(&name("mcp"), key("k"), None).unwrap();
         let query = mine.with_token("sessionId=7");
         let find = |route: &str, of: &str| streams.find(Some(&query), &name(route), &key(of));
         assert!(find("mcp", "k").unwrap().tell("x".to_owned()));

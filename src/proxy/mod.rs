@@ -28,6 +28,7 @@ mod redirect;
 mod relay;
 mod respond;
 mod session;
+mod shared;
 mod sieve;
 mod spelling;
 mod state;

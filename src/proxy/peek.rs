@@ -1,11 +1,14 @@
-//! The body of a small answer is looked at and stays to be read: it is passed on as it came unless it
-//! says what the gateway has to know.
+//! The body of a small answer, or the first event of a stream, is looked at and stays to be read: it is
+//! passed on as it came unless it says what the gateway has to know.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::wire::{BodyDecoder, Connection, Decoded, Framing, ResponseHead, Transport, within};
+use crate::{
+    mcp::{FirstEvent, Step},
+    wire::{BodyDecoder, Connection, Decoded, Framing, ResponseHead, Transport, within},
+};
 
 /// The most that is read of a body to know it, in bytes as they come.
 const MOST: usize = 16 * 1024;
@@ -44,4 +47,46 @@ async fn read(upstream: &mut Connection<Transport>, framing: Framing) -> Option<
         }
     }
     None
+}
+
+/// How long the first event of a legacy stream is waited for. It is said at once, too.
+const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first event of a stream; `None` where it is late, too long, or there is none.
+pub(super) async fn first_event(
+    upstream: &mut Connection<Transport>,
+    answer: &ResponseHead,
+) -> Option<Vec<u8>> {
+    let event = async {
+        while upstream.buffer().len() <= MOST {
+            let (mut decoder, mut at_hand) =
+                (BodyDecoder::new(answer.framing), upstream.buffer().clone());
+            let mut first = FirstEvent::strict();
+            while let Decoded::Data(data) = decoder.decode(&mut at_hand).ok()? {
+                if let Some(event) = first_of(&mut first, &data)? {
+                    return Some(event);
+                }
+            }
+            if !matches!(upstream.fill().await, Ok(1..)) {
+                return None;
+            }
+        }
+        None
+    };
+    within(|| sleep(EVENT_PATIENCE), event).await.flatten()
+}
+
+/// The first event once it is whole; `None` where there will be none.
+#[expect(clippy::option_option, reason = "no event yet, and none ever")]
+fn first_of(first: &mut FirstEvent, mut data: &[u8]) -> Option<Option<Vec<u8>>> {
+    while !data.is_empty() {
+        let (step, used) = first.feed(data);
+        data = data.get(used..).unwrap_or_default();
+        match step {
+            Step::First(event) => return Some(Some(event)),
+            Step::TooLong => return None,
+            Step::Hold | Step::Pass(_) => {}
+        }
+    }
+    Some(None)
 }

@@ -20,6 +20,7 @@ use crate::{
     policy::{Consumer, Ticket},
     snapshot::{Lead, McpLead, McpRoute, Route, Snapshot, WebLead},
     types::{Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
+    upstream::Seat,
     wire::{Client, Framing},
 };
 
@@ -111,6 +112,8 @@ pub(super) struct Said<'x> {
     pub(super) admission: &'x Admission,
     /// Who learns from what it lists.
     pub(super) learner: Option<Learner<'x>>,
+    /// The seat that it comes to, of a shared stream.
+    pub(super) seat: Option<&'x Seat>,
 }
 
 /// Why an exchange went no further.

@@ -22,6 +22,7 @@ use crate::{
     mcp::{Body, Kind},
     observe::Outcome,
     types::{Denial, Method},
+    upstream::Seated,
     wire::{Client, Coding, Fields, Framing, Outgoing, RequestHead, Version},
 };
 
@@ -79,7 +80,8 @@ pub(super) async fn relay(
     }
     let learner = Learner::of(place, (known, sent.admission), &sent.answer);
     let mut pump = Pump::new(place, client, out, events);
-    let said = Said { entered, admission: sent.admission, learner };
+    let seat = sent.seated.as_ref().map(Seated::seat);
+    let said = Said { entered, admission: sent.admission, learner, seat };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let told = match pumped {
         Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,

@@ -24,6 +24,9 @@ pub struct Upstream {
     pub pin: Option<PinSetting>,
     /// How many requests may be under way there at once; `None`: as many as come.
     pub max_requests: Option<u32>,
+    /// Whether clients of one key share one stream, where its dialect is `legacy-sse` and its streams
+    /// name no session.
+    pub shared_streams: bool,
 }
 
 /// `pin` and `pins`.

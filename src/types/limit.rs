@@ -83,6 +83,8 @@ limits! {
     ConsumerBudgets = "consumers.budgets";
     /// The room for the budgets of keys that no consumer has.
     Budgets = "budgets";
+    /// Calls that wait for their answers at one seat of a shared stream.
+    StreamCalls = "stream_calls";
     /// The memory for bodies that are read whole, of all together or of one address.
     Bodies = "bodies";
     /// The time or the place for a record that has to be there first.

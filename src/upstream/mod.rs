@@ -10,6 +10,7 @@ mod postiz;
 mod race;
 mod server;
 mod sessions;
+mod shared;
 mod turns;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
@@ -17,6 +18,9 @@ pub use listing::NoList;
 pub use postiz::refuses_key;
 pub use server::{Server, Unreachable};
 pub use sessions::InUse;
+pub use shared::{
+    Asks, Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Seat, Seated, SharedStreams,
+};
 pub use turns::Turn;
 
 #[cfg(test)]

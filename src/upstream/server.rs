@@ -17,10 +17,11 @@ use super::{
     postiz,
     race::race,
     sessions::Sessions,
+    shared::SharedStreams,
     turns::{Turn, Turns},
 };
 use crate::{
-    observe::{InFlight, KnownTools},
+    observe::{InFlight, KnownTools, SharedStreamsMeter},
     policy::{Pins, Pressure},
     snapshot::{Dialect, Upstream},
     types::Name,
@@ -41,6 +42,7 @@ pub struct Server {
     pool: Pool,
     /// Where those that nobody uses are ended.
     pub(super) sessions: Option<Arc<Sessions>>,
+    shared: Arc<SharedStreams>,
     warned: Arc<Once>,
     turns: Arc<Turns>,
     pressure: Pressure,
@@ -73,6 +75,7 @@ impl Server {
             pins,
             pool: Pool::default(),
             sessions,
+            shared: Arc::new(SharedStreams::new(None)),
             warned: Arc::new(Once::new()),
             turns,
             pressure: Pressure::none(),
@@ -85,6 +88,11 @@ impl Server {
         Self { turns, pressure, ..self }
     }
 
+    /// The same server with its shared streams shown.
+    pub fn counting(self, meter: SharedStreamsMeter) -> Self {
+        Self { shared: Arc::new(SharedStreams::new(Some(meter))), ..self }
+    }
+
     /// The same server with connections of its own, for a worker's own runtime.
     pub fn for_worker(&self) -> Self {
         Self {
@@ -95,6 +103,7 @@ impl Server {
             pins: self.pins.clone(),
             pool: Pool::default(),
             sessions: self.sessions.clone(),
+            shared: Arc::clone(&self.shared),
             warned: Arc::clone(&self.warned),
             turns: Arc::clone(&self.turns),
             pressure: self.pressure.clone(),
@@ -134,7 +143,8 @@ impl Server {
             self.dialect.lose();
         }
         let transport = connected?;
-        if self.pressure.of_upstream(transport.socket().as_raw_fd()) {
+        let of_upstream = |socket: &TcpStream| self.pressure.of_upstream(socket.as_raw_fd());
+        if transport.socket().is_some_and(of_upstream) {
             return Err(Unreachable::NoRoom);
         }
         Ok(Connection::new(transport))
@@ -174,6 +184,12 @@ impl Server {
     /// How it speaks MCP, where that is configured or was found out.
     pub fn dialect(&self) -> Option<Dialect> {
         self.dialect.get()
+    }
+
+    /// Its streams that clients share, where it is of those that know no client from another of one key.
+    pub fn shared_streams(&self) -> Option<&Arc<SharedStreams>> {
+        let shares = self.upstream.shared_streams && self.dialect() == Some(Dialect::LegacySse);
+        shares.then_some(&self.shared)
     }
 
     /// Finds out how it speaks, again and again, where the configuration wants that; else it ends at

@@ -99,7 +99,8 @@ impl Server {
             let next = sessions.table().next(Instant::now(), sessions.idle);
             match next {
                 Next::End(ending) => {
-                    let told = timeout(PATIENCE, self.tell(ending.expose().as_bytes())).await;
+                    let told = self.tell(ending.expose().as_bytes(), (Method::Delete, PATIENCE));
+                    let told = timeout(PATIENCE, told).await;
                     let status = told.ok().flatten().map(|status| status.as_u16());
                     tracing::debug!(upstream = %self.upstream.name, status, "idle session ended");
                 }
@@ -111,10 +112,14 @@ impl Server {
     }
 
     /// Sends a request of our own, whole, on a connection of its own. The status of its answer.
-    async fn tell(&self, request: &[u8]) -> Option<StatusCode> {
-        let mut connection = self.connect_anew(PATIENCE).await.ok()?;
-        connection.write_all(request, PATIENCE).await.ok()?;
-        let answer = next_response_head(&mut connection, (Method::Delete, PATIENCE), None).await;
+    pub(super) async fn tell(
+        &self,
+        request: &[u8],
+        (method, patience): (Method, Duration),
+    ) -> Option<StatusCode> {
+        let mut connection = self.connect_anew(patience).await.ok()?;
+        connection.write_all(request, patience).await.ok()?;
+        let answer = next_response_head(&mut connection, (method, patience), None).await;
         answer.ok().map(|head| head.status)
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn server(host: &str, port: u16) -> Server {
         session_idle: None,
         pin: None,
         max_requests: None,
+        shared_streams: true,
     }))
 }
 
@@ -54,7 +55,7 @@ async fn listener() -> TcpListener {
 }
 
 fn address_of(connection: &Connection<Transport>) -> SocketAddr {
-    connection.stream().socket().local_addr().unwrap()
+    connection.stream().socket().unwrap().local_addr().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +89,7 @@ async fn the_freshest_that_is_quiet_is_taken() {
             None => end.shutdown().await.unwrap(),
         }
         if says != Some(b"") {
-            connection.stream().socket().readable().await.unwrap();
+            connection.stream().socket().unwrap().readable().await.unwrap();
         }
         pool.keep(connection);
         ends.push(end);

@@ -13,12 +13,16 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
+use super::pipe::PipeReader;
+
 /// The bytes under HTTP: a socket, in clear or under TLS, on either side of the gateway.
 pub enum Transport {
     /// In clear.
     Plain(TcpStream),
     /// Under TLS. Boxed, because an idle plain connection shouldn't pay for its size.
     Tls(Box<TlsStream<Socket>>),
+    /// No socket: what another task of the process puts there. It can only be read.
+    Pipe(PipeReader),
 }
 
 /// A socket under TLS. rustls writes a list of parts that nearly always is one; the kernel takes one
@@ -26,18 +30,19 @@ pub enum Transport {
 pub struct Socket(pub TcpStream);
 
 impl Transport {
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    /// The socket below, where there is one.
+    pub fn socket(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => &tls.get_ref().0.0,
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(tls) => Some(&tls.get_ref().0.0),
+            Self::Pipe(_) => None,
         }
     }
 
     /// Whether the two sides agreed on HTTP/2 (RFC 7301). In clear nobody could.
     pub fn speaks_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Pipe(_) => false,
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -49,13 +54,14 @@ impl Transport {
             .with_interval(Duration::from_secs(15))
             .with_retries(4);
         // Where the system refuses, the connection is gone already.
-        let _ = SockRef::from(self.socket()).set_tcp_keepalive(&probes);
+        let _ = self.socket().map(|socket| SockRef::from(socket).set_tcp_keepalive(&probes));
     }
 
     /// Makes the end of the connection a reset: the peer can't take it for an end of input.
     pub fn reset_on_drop(&self) {
+        let reset = |socket| SockRef::from(socket).set_linger(Some(Duration::ZERO));
         // Where the system refuses, the connection is gone already.
-        let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+        let _ = self.socket().map(reset);
     }
 
     /// Whether nothing has come and nobody hung up since the last answer. A connection of which
@@ -65,11 +71,13 @@ impl Transport {
     /// and bytes that came since would be read as the next client's answer.
     pub fn is_quiet(&self) -> bool {
         let read_ahead = match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Pipe(_) => false,
             // TLS decrypts whole records: what is left of one isn't in the socket any more.
             Self::Tls(tls) => !tls.get_ref().1.wants_read(),
         };
-        let waiting = SockRef::from(self.socket()).recv(&mut [MaybeUninit::uninit()]);
+        // A pipe carries one answer and nothing more.
+        let Some(socket) = self.socket() else { return false };
+        let waiting = SockRef::from(socket).recv(&mut [MaybeUninit::uninit()]);
         !read_ahead && waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -83,6 +91,7 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_read(cx, buf),
         }
     }
 }
@@ -96,6 +105,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::Pipe(_) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -107,6 +117,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, parts),
+            Self::Pipe(_) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -114,6 +125,7 @@ impl AsyncWrite for Transport {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Pipe(_) => false,
         }
     }
 
@@ -121,6 +133,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Pipe(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -128,6 +141,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Pipe(_) => Poll::Ready(Ok(())),
         }
     }
 }

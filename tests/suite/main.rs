@@ -40,6 +40,7 @@ mod forwarding;
 mod legacy;
 mod oauth;
 mod sessions;
+mod shared;
 mod streaming;
 mod upstream_auth;
 mod upstream_tls;

@@ -85,6 +85,10 @@ families! {
     changed_tools: IntGaugeVec = "changed_tools" ["upstream"];
     /// Requests under way to an upstream now, streams and tunnels included.
     upstream_in_flight: IntGaugeVec = "upstream_requests_in_flight" ["upstream"];
+    /// Streams of an upstream that clients of one key share, open now.
+    shared_streams: IntGaugeVec = "shared_streams_open" ["upstream"];
+    /// Messages on shared streams that went to nobody: of another gateway's client, or of one that has left.
+    shared_messages_dropped: IntCounterVec = "shared_messages_dropped_total" ["upstream"];
     /// When a certificate ends, in seconds since 1970.
     certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "name"];
     /// Seconds from a request sent upstream to the head of the answer.

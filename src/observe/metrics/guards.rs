@@ -39,6 +39,40 @@ impl InFlight {
     }
 }
 
+/// The streams of one upstream that clients share.
+#[derive(Clone)]
+pub struct SharedStreamsMeter {
+    open: IntGauge,
+    dropped: IntCounter,
+}
+
+/// A shared stream that is open: counted until dropped.
+#[must_use]
+pub struct SharedStreamGuard(IntGauge);
+
+impl SharedStreamsMeter {
+    pub(super) const fn new(open: IntGauge, dropped: IntCounter) -> Self {
+        Self { open, dropped }
+    }
+
+    /// Counts one as open.
+    pub fn opened(&self) -> SharedStreamGuard {
+        self.open.inc();
+        SharedStreamGuard(self.open.clone())
+    }
+
+    /// Counts a message that went to nobody.
+    pub fn dropped(&self) {
+        self.dropped.inc();
+    }
+}
+
+impl Drop for SharedStreamGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// A stream that is open: counted until dropped, and then its length.
 #[must_use]
 pub struct StreamGuard {

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use children::{Call, Children, Exchange};
 use families::Families;
-pub use guards::{ConnectionGuard, InFlight, StreamGuard};
+pub use guards::{ConnectionGuard, InFlight, SharedStreamsMeter, StreamGuard};
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 
 use super::{
@@ -263,6 +263,16 @@ impl Metrics {
     pub fn in_flight(&self, upstream: &Name) -> InFlight {
         let family = &self.0.families.upstream_in_flight;
         InFlight::new(family.with_label_values(&[upstream.as_str()]))
+    }
+
+    /// Shows the streams of an upstream that clients share, none yet.
+    pub fn shared_streams(&self, upstream: &Name) -> SharedStreamsMeter {
+        let Families { shared_streams, shared_messages_dropped, .. } = &self.0.families;
+        let labels = [upstream.as_str()];
+        SharedStreamsMeter::new(
+            shared_streams.with_label_values(&labels),
+            shared_messages_dropped.with_label_values(&labels),
+        )
     }
 
     /// Notes how long an upstream took to its head.

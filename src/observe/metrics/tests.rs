@@ -16,6 +16,7 @@ fn driven() -> Metrics {
     metrics.handshake(&https, HandshakeOutcome::Ok);
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
     metrics.in_flight(&postiz).begin();
+    metrics.shared_streams(&postiz).dropped();
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
     metrics.banned("wrong_keys");

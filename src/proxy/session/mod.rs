@@ -104,6 +104,11 @@ fn binding<'b>(key: &'b KeyDigest, route: &'b Route) -> Binding<'b> {
     Binding { key, route: &route.name, authority: &route.upstream.endpoint.authority }
 }
 
+/// Whether a query names a session, of which nobody knows how many.
+pub(super) fn is_named_in(query: &str) -> bool {
+    !matches!(parameter(query), Ok(None))
+}
+
 /// A query that names two sessions: which of them counts is the server's to say.
 struct Repeated;
 

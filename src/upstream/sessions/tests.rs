@@ -32,6 +32,7 @@ fn server(session_idle: Option<Duration>, port: u16) -> Server {
         session_idle,
         pin: None,
         max_requests: None,
+        shared_streams: true,
     }))
 }
 

@@ -57,10 +57,15 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(upstream: &Upstream) -> Self {
+        Self { record: upstream.record(), ..Self::before(upstream.address()) }
+    }
+
+    /// Before a server that no test holds, and whose end isn't looked at.
+    pub(crate) fn before(upstream: SocketAddr) -> Self {
         Self {
             dir: TempDir::new().unwrap(),
-            upstream: upstream.address(),
-            record: upstream.record(),
+            upstream,
+            record: Arc::default(),
             listeners: "[[listeners]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\n".to_owned(),
             upstream_lines: String::new(),
             routes: None,

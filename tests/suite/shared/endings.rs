@@ -1,0 +1,103 @@
+//! A shared stream that ends, or is silent: the seats stay for as long as there is hope.
+
+use serde_json::json;
+
+use super::*;
+
+/// A silence is looked into at once, and soon taken for deafness.
+const IMPATIENT: &str = "[timeouts]\nkeep_alive_comment = \"100ms\"\nupstream_connect = \"400ms\"";
+
+#[tokio::test]
+async fn nothing_is_sent_before_it_is_known_that_its_answer_will_be_heard() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start();
+    let key = Key::new();
+    let mut client = gateway.client().await;
+    client.send(&sse(&key)).await;
+    let mut bus = Bus { stream: upstream.next().await.stream(&[]).await };
+    bus.announce(&key).await;
+    let mut member = Member::of(client.stream().await).await;
+    let mut posting = gateway.client().await;
+    posting.send(&Call::post(&member.endpoint, &ping(1).to_string())).await;
+    bus.answer_ping(&mut upstream).await;
+    let call = taken(&mut upstream).await;
+    assert_eq!(posting.answer().await.status, 201);
+    bus.answer(&call, json!("heard")).await;
+    assert_eq!(member.hears().await["result"], "heard");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_is_opened_anew_under_the_seats_and_what_waited_is_told() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start();
+    let key = Key::new();
+    let (bus, mut member) = open((&gateway, &mut upstream), &key, &key).await;
+    member.post((&gateway, &mut upstream), &ping(7)).await;
+    bus.stream.hang_up();
+    let error = member.hears().await;
+    assert_eq!(
+        (&error["id"], &error["error"]["data"]["reason"]),
+        (&json!(7), &json!("upstream_gone"))
+    );
+    let request = upstream.next().await;
+    assert_eq!(
+        (request.method.as_str(), request.field("accept")),
+        ("GET", Some("text/event-stream"))
+    );
+    assert_eq!(request.target, format!("/mcp/{}/sse", key.text()));
+    let mut bus = Bus { stream: request.stream(&[]).await };
+    bus.announce(&key).await;
+    bus.answer_ping(&mut upstream).await;
+    let call = member.post((&gateway, &mut upstream), &ping(8)).await;
+    bus.answer(&call, json!("heard")).await;
+    assert_eq!(member.hears().await["result"], "heard");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_is_asked_and_opened_anew_where_it_is_deaf() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).also(IMPATIENT).start();
+    let key = Key::new();
+    let (mut bus, mut member) = open((&gateway, &mut upstream), &key, &key).await;
+    bus.answer_ping(&mut upstream).await;
+    // Somebody else has closed a stream of the key: this one never says anything again.
+    taken(&mut upstream).await;
+    bus.stream.is_abandoned().await;
+    let mut bus = Bus { stream: upstream.next().await.stream(&[]).await };
+    bus.announce(&key).await;
+    bus.answer_ping(&mut upstream).await;
+    let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+    bus.say(&changed).await;
+    assert_eq!(member.hears().await, changed);
+}
+
+#[tokio::test]
+async fn the_seats_end_with_a_key_that_the_server_takes_no_more() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start();
+    let key = Key::new();
+    let (bus, mut member) = open((&gateway, &mut upstream), &key, &key).await;
+    bus.stream.finish().await;
+    let body = r#"{"statusCode":400,"message":"Invalid url"}"#;
+    upstream.next().await.respond(400, &[], body).await;
+    assert!(member.events.next_event().await.is_none());
+    assert!(!member.events.ended_whole(), "there would have been more");
+    gateway.metric_becomes("portcullis_shared_streams_open", &[], 0.0).await;
+    // The next client asks the server itself.
+    let mut client = gateway.client().await;
+    client.send(&sse(&key)).await;
+    upstream.next().await.respond(400, &[], body).await;
+    assert_eq!(client.answer().await.status, 400);
+}
+
+#[tokio::test]
+async fn a_drain_ends_the_stream_with_its_last_seat() {
+    let mut upstream = Upstream::start().await;
+    let mut gateway = setup(&upstream).start();
+    let key = Key::new();
+    let (mut bus, member) = open((&gateway, &mut upstream), &key, &key).await;
+    let stopping = gateway.begin_to_stop();
+    drop(member);
+    bus.stream.is_abandoned().await;
+    assert!(stopping.ended() < std::time::Duration::from_secs(2));
+}
