@@ -61,6 +61,26 @@ fn typescript_v1_on_legacy() {
     tell(Client::TypeScriptV1, Dialect::Legacy, Credential::Path);
 }
 
+/// Both count their calls from the same number, at one stream; and the second leaves while the first one's
+/// call waits.
+fn tell_of_two(first: Client, second: Client) {
+    let credential = Credential::PathOfConsumer;
+    let stage = Stage::set(Dialect::Legacy, credential);
+    story::tell_with((first, credential), stage, |stage| {
+        rules::tell_beside_another(second, stage);
+    });
+}
+
+#[test]
+fn typescript_v1_and_python_v1_share_a_stream_on_legacy() {
+    tell_of_two(Client::TypeScriptV1, Client::PythonV1);
+}
+
+#[test]
+fn python_v1_and_typescript_v1_share_a_stream_on_legacy() {
+    tell_of_two(Client::PythonV1, Client::TypeScriptV1);
+}
+
 #[test]
 fn typescript_v1_on_sessions() {
     tell(Client::TypeScriptV1, Dialect::Sessions, Credential::Path);

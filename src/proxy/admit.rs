@@ -180,8 +180,8 @@ pub(super) async fn admit(
     let named = (&head.fields, &heads);
     let session = session::open(&state.seal, named, &entered.lead, &credential.digest);
     let session = session.map_err(|denial| quota::first_of(&knocked, denial))?;
-    let asks = (head.method, known.legacy.as_ref(), &session);
-    let heard = shared::answer_finds_its_way(state, route, asks);
+    let (asks, from) = ((head.method, path.query()), (known.legacy.as_ref(), &session));
+    let heard = shared::answer_finds_its_way(state, route, asks, from);
     heard.map_err(|denial| quota::first_of(&knocked, denial))?;
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call

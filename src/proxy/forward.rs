@@ -138,6 +138,9 @@ async fn by_itself<'a>(
     if answer.status.is_success() {
         quota::prove(place.state, route, &admission.holder());
         admission.awaited.iter_mut().for_each(Awaited::were_sent);
+    } else {
+        // Before the client reads it: nothing is to come on its stream behind a refusal.
+        admission.awaited = None;
     }
     let refused = tokio::select! {
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,

@@ -100,6 +100,11 @@ impl Drop for Listening {
     }
 }
 
+/// Whether a query has a token, of an open stream or of one that was.
+pub(super) fn has_token(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|parameter| parameter.starts_with(PARAMETER)))
+}
+
 /// A query without our token, as it goes upstream.
 pub(super) fn without_token(query: &str) -> Option<String> {
     let ours = |parameter: &&str| !parameter.starts_with(PARAMETER);

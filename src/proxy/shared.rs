@@ -11,7 +11,7 @@ use super::{
     compose::{self, UpstreamPath},
     endpoint,
     forward::{Answered, Sent},
-    legacy::Told,
+    legacy::{self, Told},
     memory::Held,
     peek,
     place::{Entered, Known, McpEntered, Place, Stopped},
@@ -34,11 +34,12 @@ const SEEN: [&str; 3] = ["content-type", "cache-control", "x-accel-buffering"];
 
 /// Where the server answers on its stream, and tells clients apart neither by a session nor by anything
 /// else, a message has to come from a seat: its answer would reach nobody, or everybody. By a 404 clients
-/// know that they have to begin anew.
+/// know that they have to begin anew, and those that try a POST first, that they have to open a stream.
 pub(super) fn answer_finds_its_way(
     state: &State,
     route: &Route,
-    (method, told, sessions): (Method, Option<&Told>, &Sessions),
+    (method, query): (Method, Option<&str>),
+    (told, sessions): (Option<&Told>, &Sessions),
 ) -> Result<(), Denial> {
     let server = state.servers.get(&route.upstream.name);
     let shares = server.and_then(|server| server.shared_streams());
@@ -46,7 +47,11 @@ pub(super) fn answer_finds_its_way(
     match shares {
         Some(streams) if method == Method::Post && !seated => {
             let apart = sessions.any() || told.is_some() || streams.tells_apart();
-            if apart { Ok(()) } else { Err(Denial::Session) }
+            match apart {
+                true => Ok(()),
+                false if legacy::has_token(query) => Err(Denial::Session),
+                false => Err(Denial::NoRoute),
+            }
         }
         _ => Ok(()),
     }

@@ -10,6 +10,17 @@ use crate::{
     teller::{Client, Sights},
 };
 
+/// Runs the story beside another client of the same server, whose calls are its own.
+pub(crate) fn tell_beside_another(client: Client, stage: &Stage) {
+    let places = [("ruled", stage.ruled()), ("other", stage.other())];
+    let mut command = client.command("rules", stage, &places);
+    let (_, output) = Process::start(&mut command).finish(stage.deadline);
+    let (sights, tools) = (Sights::read(output), stage.dialect.tools());
+    assert_eq!(*sights.of("listed"), json!([tools.quick, tools.endless]));
+    assert_eq!(sights.text("alive"), format!("{} of x", tools.quick));
+    sights.of("closed");
+}
+
 /// Runs the story.
 pub(crate) fn tell(client: Client, stage: Stage) {
     let places = [("ruled", stage.ruled()), ("other", stage.other())];

@@ -15,7 +15,16 @@ use crate::{
 const CALLS: &str = "150";
 
 /// Runs the story, and plays the test's part in it.
-pub(crate) fn tell(client: Client, mut stage: Stage, credential: Credential) {
+pub(crate) fn tell(client: Client, stage: Stage, credential: Credential) {
+    tell_with((client, credential), stage, |_| {});
+}
+
+/// The same, with something that happens while a call waits for its answer.
+pub(crate) fn tell_with(
+    (client, credential): (Client, Credential),
+    mut stage: Stage,
+    happens: impl FnOnce(&Stage),
+) {
     let places =
         [("right", stage.right()), ("unknown", stage.unknown()), ("expired", stage.expired())];
     let mut command = client.command("client", &stage, &places);
@@ -25,6 +34,7 @@ pub(crate) fn tell(client: Client, mut stage: Stage, credential: Credential) {
 
     hear(&teller, &stage, "calling");
     let call = stage.upstream.called(endless, deadline);
+    happens(&stage);
     teller.say("it has the call");
     stage.upstream.cancelled(&call, deadline);
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// How long a stream is kept that nobody sits at. While it closes, one that was just opened may be
 /// silenced with it; so who comes back soon finds it open.
-const LINGER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How long is waited before each attempt to open a stream anew. What isn't heard after the last is
 /// gone.

@@ -153,7 +153,10 @@ async fn a_message_from_nowhere_is_refused_for_its_answer_would_find_nobody() {
     let key = Key::new();
     let (_bus, member) = open((&gateway, &mut upstream), &key, &key).await;
     let bare = format!("/api/mcp/{}/messages", key.text());
-    gateway.ask(&Call::post(&bare, &tool_call(1))).await.refused(404, "session");
+    gateway.ask(&Call::post(&bare, &tool_call(1))).await.refused(404, "no_route");
+    // So clients of the newer transport try, and open a stream then.
+    let probe = format!("/api/mcp/{}/sse", key.text());
+    gateway.ask(&Call::post(&probe, &tool_call(1))).await.refused(404, "no_route");
     let endpoint = member.endpoint.clone();
     drop(member);
     gateway.metric_becomes("portcullis_streams_open", &[], 0.0).await;
