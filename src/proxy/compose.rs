@@ -274,19 +274,14 @@ pub(super) fn asks(
 }
 
 /// What tells one shared stream of a server from another: the path in the one spelling that all others
-/// mean, the key, and the host. Not the query: two streams of one key silence each other, whatever they
-/// were asked with.
-pub(super) fn whose(
-    head: &RequestHead,
-    entered: &McpEntered<'_, '_>,
-    (admission, path): (&Admission, &UpstreamPath),
-) -> KeyDigest {
+/// mean, and the key. Neither the query nor the host: two streams of one key silence each other, whatever
+/// else they were asked with.
+pub(super) fn whose(admission: &Admission, path: &UpstreamPath) -> KeyDigest {
     let mut text = path.bare().to_ascii_lowercase();
     while text.ends_with(b"/") {
         text.pop();
     }
     text.push(b'\n');
-    write_host(&mut text, head, entered.lead.route);
     text.extend_from_slice(admission.upstream_key().as_bytes());
     Secret::new(hex::encode(text)).digest()
 }

@@ -76,9 +76,9 @@ pub(super) async fn forward<'a>(
     let route = entered.lead.route;
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
     let path = compose::path(entered, admission);
-    let asks = (entered, &*admission, &path);
+    let asks = (&*admission, &path);
     // Boxed, because it is rare, and an exchange carries the room for all that it awaits.
-    let opener = match Box::pin(shared::find(place, client, (server, head), asks)).await? {
+    let opener = match Box::pin(shared::find(place, client, (server, head.method), asks)).await? {
         Found::Seat(seated, pipe) => {
             quota::prove(place.state, route, &admission.holder());
             return Ok(shared::sent(server, admission, (seated, pipe)));

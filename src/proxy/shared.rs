@@ -110,12 +110,14 @@ pub(super) enum Found {
 pub(super) async fn find(
     place: &Place<'_>,
     client: &mut Client<'_>,
-    (server, head): (&Server, &RequestHead),
-    (entered, admission, path): (&McpEntered<'_, '_>, &Admission, &UpstreamPath),
+    (server, method): (&Server, Method),
+    (admission, path): (&Admission, &UpstreamPath),
 ) -> Result<Found, Stopped> {
-    let streams = server.shared_streams().filter(|_| head.method == Method::Get);
+    // Who names a session has one, and its answers find their way by that.
+    let may_share = method == Method::Get && admission.session.field.is_none();
+    let streams = server.streams_to_share().filter(|_| may_share);
     let Some(streams) = streams else { return Ok(Found::Own) };
-    let whose = compose::whose(head, entered, (admission, path));
+    let whose = compose::whose(admission, path);
     let mut draining = place.draining.clone();
     let patience = tokio::time::sleep(place.snapshot.timeouts.upstream_first_byte);
     tokio::pin!(patience);

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     observe::{InFlight, KnownTools, SharedStreamsMeter},
     policy::{Pins, Pressure},
-    snapshot::{Dialect, Upstream},
+    snapshot::{Dialect, DialectSetting, Upstream},
     types::Name,
     wire::{Connection, Socket, Transport},
 };
@@ -188,8 +188,17 @@ impl Server {
 
     /// Its streams that clients share, where it is of those that know no client from another of one key.
     pub fn shared_streams(&self) -> Option<&Arc<SharedStreams>> {
-        let shares = self.upstream.shared_streams && self.dialect() == Some(Dialect::LegacySse);
-        shares.then_some(&self.shared)
+        self.streams_to_share().filter(|_| self.dialect() == Some(Dialect::LegacySse))
+    }
+
+    /// The same, and where it may be one of those: while that is being found out, a stream of its own
+    /// would bring a client the answers of all others.
+    pub fn streams_to_share(&self) -> Option<&Arc<SharedStreams>> {
+        let may_be = match (self.dialect(), self.upstream.dialect) {
+            (Some(dialect), _) => dialect == Dialect::LegacySse,
+            (None, setting) => setting == Some(DialectSetting::Auto),
+        };
+        (self.upstream.shared_streams && may_be).then_some(&self.shared)
     }
 
     /// Finds out how it speaks, again and again, where the configuration wants that; else it ends at

@@ -50,8 +50,8 @@ pub(super) struct State {
     /// By the numbers of their ids.
     pub(super) calls: HashMap<u64, Call>,
     next: u64,
-    /// The ping that waits for its answer.
-    asked: Option<u64>,
+    /// Pings that wait for an answer: to the first of them, or to the last.
+    asked: Vec<u64>,
     closed: bool,
 }
 
@@ -133,12 +133,18 @@ impl Hub {
     pub(super) fn ask(&self) -> String {
         let mut state = self.state();
         let number = state.number();
-        state.asked = Some(number);
+        state.asked.push(number);
         self.ids.write(number)
     }
 
     pub(super) fn heard(&self) {
+        self.state().asked.clear();
         self.hears.send_replace(Hears::Yes);
+    }
+
+    /// How many pings in a row weren't answered yet.
+    pub(super) fn pings(&self) -> usize {
+        self.state().asked.len()
     }
 
     /// Whether it hears, and a change of that.
@@ -149,6 +155,7 @@ impl Hub {
     /// What was under way can't be answered any more: each call that was sent is told so.
     pub(super) fn lose_calls(&self) {
         let mut state = self.state();
+        state.asked.clear();
         self.hears.send_replace(Hears::Perhaps);
         self.lose_calls_of(&mut state);
     }
@@ -189,6 +196,10 @@ impl Hub {
                     all.into_iter().for_each(|seat| self.put(&mut state, seat, &part));
                 }
                 Goes::ToUs => heard = true,
+                Goes::TooLate => {
+                    heard = true;
+                    self.dropped();
+                }
                 Goes::ToNobody => {
                     self.dropped();
                 }
@@ -207,11 +218,10 @@ impl Hub {
         match (&message.method, &message.id, &message.progress) {
             (None, Some(id), _) => {
                 let Some(number) = self.ids.read(at(id)) else { return Goes::ToNobody };
-                if state.asked == Some(number) {
-                    state.asked = None;
+                if state.asked.contains(&number) {
                     return Goes::ToUs;
                 }
-                state.take_call(number).map_or(Goes::ToNobody, |call| {
+                state.take_call(number).map_or(Goes::TooLate, |call| {
                     Goes::To(call.seat, with(vec![(id.clone(), call.id.into())]))
                 })
             }
@@ -257,6 +267,8 @@ enum Goes {
     To(u64, String),
     ToAll(String),
     ToUs,
+    /// Nobody waits for it any more; it was asked for here all the same.
+    TooLate,
     ToNobody,
 }
 

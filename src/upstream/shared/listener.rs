@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use http::StatusCode;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
@@ -7,7 +8,7 @@ use tokio::{
 
 use super::{
     Asks, Patience, SharedStreams,
-    hub::Hub,
+    hub::{Hears, Hub},
     stream::{NoStream, Stream},
 };
 use crate::{
@@ -45,14 +46,6 @@ enum Over {
     Lost,
 }
 
-/// What there is to do about silence.
-struct Silence {
-    /// When something has to be done.
-    due: Instant,
-    /// The server was asked, and has until then to be heard.
-    asked: bool,
-}
-
 impl Listener {
     pub(super) async fn run(mut self, mut stream: Stream) {
         let _open = self.hub.meter().map(|meter| meter.opened());
@@ -80,14 +73,15 @@ impl Listener {
 
     async fn listen(&mut self, stream: &mut Stream) -> Over {
         let (mut draining, mut asking) = (self.draining.clone(), JoinSet::new());
-        let mut silence = Silence { due: Instant::now(), asked: false };
+        // When something has to be done about silence: to ask, or to stop waiting for an answer.
+        let mut due = Instant::now();
         let mut alone_since = None;
         let begun = draining.begun();
         tokio::pin!(begun);
         loop {
             loop {
                 match stream.next() {
-                    Ok(Some(event)) if self.hub.deliver(&event) => self.heard(&mut silence),
+                    Ok(Some(event)) if self.hub.deliver(&event) => due = self.heard(),
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     Err(_) => return Over::Lost,
@@ -98,7 +92,7 @@ impl Listener {
             } else if self.is_over(*alone_since.get_or_insert_with(Instant::now)) {
                 return Over::Empty;
             }
-            let leaves = alone_since.unwrap_or(silence.due) + LINGER;
+            let leaves = alone_since.unwrap_or(due) + LINGER;
             tokio::select! {
                 filled = stream.fill() => if filled.is_err() { return Over::Lost },
                 Some(answered) = asking.join_next() => {
@@ -108,19 +102,27 @@ impl Listener {
                 () = self.hub.left.notified() => {}
                 () = &mut begun, if !self.draining.has_begun() => {}
                 () = sleep_until(leaves), if alone_since.is_some() => {}
-                () = sleep_until(silence.due) => {
-                    if silence.asked { return Over::Lost }
+                () = sleep_until(due) => {
+                    if self.is_deaf() { return Over::Lost }
                     asking.spawn(ask(Arc::clone(&self.server), self.ping(), self.patience.reach));
-                    silence = Silence { due: Instant::now() + self.patience.reach, asked: true };
+                    due = Instant::now() + self.patience.reach;
                 }
             }
         }
     }
 
-    fn heard(&mut self, silence: &mut Silence) {
+    /// It hears. Until when that is believed.
+    fn heard(&mut self) -> Instant {
         self.failures = 0;
         self.hub.heard();
-        *silence = Silence { due: Instant::now() + self.patience.silence, asked: false };
+        Instant::now() + self.patience.silence
+    }
+
+    /// Whether it has been asked often enough. Of a stream that was heard once a server that is busy
+    /// for a moment may be asked twice: calls that wait are lost with it.
+    fn is_deaf(&self) -> bool {
+        let most = if *self.hub.hears().borrow() == Hears::Yes { 2 } else { 1 };
+        self.hub.pings() >= most
     }
 
     /// Whether a stream that nobody has sat at since then has been open for long enough.
@@ -159,7 +161,9 @@ impl Listener {
 async fn ask(server: Arc<Server>, message: Secret, patience: Duration) -> bool {
     let told = server.tell(message.expose().as_bytes(), (Method::Post, patience));
     let status = tokio::time::timeout(patience, told).await.ok().flatten();
-    status.is_none_or(|status| status.is_success() || status.is_server_error())
+    let refuses =
+        |status: StatusCode| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    !status.is_some_and(refuses)
 }
 
 impl Drop for Listener {

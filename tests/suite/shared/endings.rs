@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// A silence is looked into at once, and soon taken for deafness.
-const IMPATIENT: &str = "[timeouts]\nkeep_alive_comment = \"100ms\"\nupstream_connect = \"400ms\"";
+const IMPATIENT: &str = "[timeouts]\nkeep_alive_comment = \"100ms\"\nupstream_connect = \"1s\"";
 
 #[tokio::test]
 async fn nothing_is_sent_before_it_is_known_that_its_answer_will_be_heard() {
@@ -61,7 +61,9 @@ async fn a_stream_that_is_silent_is_asked_and_opened_anew_where_it_is_deaf() {
     let (mut bus, mut member) = open((&gateway, &mut upstream), &key, &key).await;
     bus.answer_ping(&mut upstream).await;
     // Somebody else has closed a stream of the key: this one never says anything again.
-    taken(&mut upstream).await;
+    for _ in 0..2 {
+        taken(&mut upstream).await;
+    }
     bus.stream.is_abandoned().await;
     let mut bus = Bus { stream: upstream.next().await.stream(&[]).await };
     bus.announce(&key).await;
@@ -69,6 +71,22 @@ async fn a_stream_that_is_silent_is_asked_and_opened_anew_where_it_is_deaf() {
     let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
     bus.say(&changed).await;
     assert_eq!(member.hears().await, changed);
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_for_a_moment_is_not_deaf() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).also(IMPATIENT).start();
+    let key = Key::new();
+    let (mut bus, mut member) = open((&gateway, &mut upstream), &key, &key).await;
+    let call = member.post((&gateway, &mut upstream), &ping(1)).await;
+    let first = taken(&mut upstream).await;
+    let _second = taken(&mut upstream).await;
+    bus.answer(&first, json!({})).await;
+    bus.answer(&call, json!("at last")).await;
+    assert_eq!(member.hears().await["result"], "at last");
+    drop(member);
+    bus.stream.is_abandoned().await;
 }
 
 #[tokio::test]

@@ -127,6 +127,20 @@ async fn streams_that_name_a_session_are_told_apart_by_the_server_and_not_shared
 }
 
 #[tokio::test]
+async fn a_stream_is_shared_also_while_it_is_found_out_how_the_server_speaks() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).upstream("dialect = \"auto\"").start();
+    let question = upstream.next().await;
+    let key = Key::new();
+    let (mut bus, _one) = open((&gateway, &mut upstream), &key, &key).await;
+    let mut other = join(&gateway, &key).await;
+    let call = other.post((&gateway, &mut upstream), &ping(1)).await;
+    bus.answer(&call, json!({})).await;
+    assert_eq!(other.hears().await["id"], 1);
+    question.hang_up();
+}
+
+#[tokio::test]
 async fn sharing_can_be_turned_off_and_is_off_where_nobody_says_how_the_server_speaks() {
     for lines in ["dialect = \"legacy-sse\"\nshared_streams = false", "", "dialect = \"session\""] {
         let mut upstream = Upstream::start().await;
