@@ -63,22 +63,36 @@ fn typescript_v1_on_legacy() {
 
 /// Both count their calls from the same number, at one stream; and the second leaves while the first one's
 /// call waits.
-fn tell_of_two(first: Client, second: Client) {
+fn tell_of_two(first: Client, second: Client, dialect: Dialect) {
     let credential = Credential::PathOfConsumer;
-    let stage = Stage::set(Dialect::Legacy, credential);
-    story::tell_with((first, credential), stage, |stage| {
+    story::tell_with((first, credential), Stage::set(dialect, credential), |stage| {
         rules::tell_beside_another(second, stage);
     });
 }
 
 #[test]
 fn typescript_v1_and_python_v1_share_a_stream_on_legacy() {
-    tell_of_two(Client::TypeScriptV1, Client::PythonV1);
+    tell_of_two(Client::TypeScriptV1, Client::PythonV1, Dialect::Legacy);
 }
 
 #[test]
-fn python_v1_and_typescript_v1_share_a_stream_on_legacy() {
-    tell_of_two(Client::PythonV1, Client::TypeScriptV1);
+fn typescript_v1_and_python_v1_share_a_stream_on_nest_legacy() {
+    tell_of_two(Client::TypeScriptV1, Client::PythonV1, Dialect::NestLegacy);
+}
+
+#[test]
+fn python_v1_and_typescript_v1_share_a_stream_on_nest_legacy() {
+    tell_of_two(Client::PythonV1, Client::TypeScriptV1, Dialect::NestLegacy);
+}
+
+#[test]
+fn typescript_v1_on_nest_legacy() {
+    tell(Client::TypeScriptV1, Dialect::NestLegacy, Credential::Path);
+}
+
+#[test]
+fn python_v1_on_nest_legacy() {
+    tell(Client::PythonV1, Dialect::NestLegacy, Credential::Path);
 }
 
 #[test]

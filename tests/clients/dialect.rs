@@ -9,6 +9,8 @@ use crate::programs;
 pub(crate) enum Dialect {
     /// Up to v2.7.0: the legacy transport, one bus per key.
     Legacy,
+    /// v2.7.0, on the very Nest of its lock file.
+    NestLegacy,
     /// v2.8.0 to v2.22.1: streamable HTTP with sessions, on the plain SDK.
     Sessions,
     /// v2.23.0 and later: streamable HTTP without, replies as JSON, on the plain SDK.
@@ -43,6 +45,7 @@ impl Dialect {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Legacy => "v2.7",
+            Self::NestLegacy => "v2.7-nest",
             Self::Sessions => "v2.8",
             Self::Stateless => "v2.23",
             Self::MastraSessions => "v2.8-mastra",
@@ -52,20 +55,20 @@ impl Dialect {
 
     pub(crate) const fn tools(self) -> &'static Tools {
         match self {
-            Self::Legacy => &FIRST_TOOLS,
+            Self::Legacy | Self::NestLegacy => &FIRST_TOOLS,
             _ => &AGENT_TOOLS,
         }
     }
 
     /// Whether it is the transport of 2024-11-05, with a stream apart from the messages.
     pub(crate) const fn is_legacy(self) -> bool {
-        matches!(self, Self::Legacy)
+        matches!(self, Self::Legacy | Self::NestLegacy)
     }
 
     /// What the gateway finds out that it is. Mastra has no metadata to be told by.
     pub(crate) const fn found(self) -> Option<&'static str> {
         match self {
-            Self::Legacy => Some("legacy-sse"),
+            Self::Legacy | Self::NestLegacy => Some("legacy-sse"),
             Self::Sessions => Some("session"),
             Self::Stateless => Some("stateless"),
             Self::MastraSessions | Self::MastraStateless => None,
@@ -90,7 +93,7 @@ impl Dialect {
     /// What it says to a key that it doesn't know, with status 400.
     pub(crate) const fn wrong_key(self) -> &'static str {
         match self {
-            Self::Legacy => r#"{"statusCode":400,"message":"Invalid url"}"#,
+            Self::Legacy | Self::NestLegacy => r#"{"statusCode":400,"message":"Invalid url"}"#,
             _ => "Invalid API Key",
         }
     }
@@ -99,6 +102,7 @@ impl Dialect {
     pub(crate) fn command(self) -> Command {
         match self {
             Self::Legacy => programs::node("node", "postiz-v2.7.mjs"),
+            Self::NestLegacy => programs::node("nest", "server.mjs"),
             Self::Sessions => programs::node("node", "postiz-v2.8.mjs"),
             Self::Stateless => programs::node("node", "postiz-main.mjs"),
             Self::MastraSessions => programs::node("mastra", "server.mjs"),

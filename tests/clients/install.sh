@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-node_folders="node conformance"
+node_folders="node nest conformance"
 [ "${1:-}" != heavy ] || node_folders="$node_folders mastra node22"
 
 # Node 20 fetches what Node 22 will run; it warns, which says nothing new.
