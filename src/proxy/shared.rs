@@ -192,11 +192,8 @@ pub(super) async fn offer<'a>(
         asks,
     };
     let timeouts = &place.snapshot.timeouts;
-    let patience = Patience {
-        reach: timeouts.upstream_connect,
-        head: timeouts.upstream_first_byte,
-        silence: timeouts.keep_alive_comment,
-    };
+    let patience =
+        Patience { reach: timeouts.upstream_connect, silence: timeouts.keep_alive_comment };
     let seat = opener.open(&server, opened, (patience, place.draining.clone()));
     let seat = seat.ok_or(Denial::UpstreamBad)?;
     Ok(self::sent(&server, admission, seat))

@@ -50,7 +50,7 @@ impl Listener {
     pub(super) async fn run(mut self, mut stream: Stream) {
         let _open = self.hub.meter().map(|meter| meter.opened());
         let mut draining = self.draining.clone();
-        let cut = draining.cut();
+        let (cut, hub) = (draining.cut(), Arc::clone(&self.hub));
         tokio::pin!(cut);
         loop {
             match self.listen(&mut stream).await {
@@ -62,6 +62,7 @@ impl Listener {
             self.hub.lose_calls();
             let again = tokio::select! {
                 again = self.open_again() => again,
+                () = deserted(&hub) => None,
                 () = &mut cut => None,
             };
             match again {
@@ -75,7 +76,7 @@ impl Listener {
         let (mut draining, mut asking) = (self.draining.clone(), JoinSet::new());
         // When something has to be done about silence: to ask, or to stop waiting for an answer.
         let mut due = Instant::now();
-        let mut alone_since = None;
+        let (mut alone_since, mut drains) = (None, false);
         let begun = draining.begun();
         tokio::pin!(begun);
         loop {
@@ -100,7 +101,7 @@ impl Listener {
                     if matches!(answered, Ok(false)) { return Over::Lost }
                 }
                 () = self.hub.left.notified() => {}
-                () = &mut begun, if !self.draining.has_begun() => {}
+                () = &mut begun, if !drains => drains = true,
                 () = sleep_until(leaves), if alone_since.is_some() => {}
                 () = sleep_until(due) => {
                     if self.is_deaf() { return Over::Lost }
@@ -132,14 +133,11 @@ impl Listener {
     }
 
     /// A stream in the place of one that was lost, under the same seats: the server knows of neither
-    /// more than the key. `None` where it gives none, or nobody waits for one.
+    /// more than the key. `None` where it gives none.
     async fn open_again(&mut self) -> Option<Stream> {
         while let Some(wait) = ATTEMPTS.get(self.failures) {
             self.failures += 1;
             sleep(*wait).await;
-            if self.hub.close_if_empty() {
-                return None;
-            }
             match Stream::open(&self.server, &self.asks.opening, self.patience).await {
                 Ok(stream) => return Some(stream),
                 Err(NoStream::Refused) => return None,
@@ -154,6 +152,13 @@ impl Listener {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{},"method":"ping"}}"#, self.hub.ask());
         let head = self.asks.posting.expose();
         Secret::new(format!("{head}content-length: {}\r\n\r\n{body}", body.len()))
+    }
+}
+
+/// Waits until nobody sits there, and closes it.
+async fn deserted(hub: &Hub) {
+    while !hub.close_if_empty() {
+        hub.left.notified().await;
     }
 }
 

@@ -103,10 +103,8 @@ pub struct Asks {
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Until a connection is there, and until a ping is answered.
+    /// Until a connection is there, until it answers, and until a ping is answered.
     pub reach: Duration,
-    /// Until the head of an answer.
-    pub head: Duration,
     /// How long a silent stream is believed.
     pub silence: Duration,
 }

@@ -48,7 +48,7 @@ impl Stream {
         let mut connection = connected.map_err(|_| NoStream::NotNow)?;
         let written = connection.write_all(opening.expose().as_bytes(), patience.reach).await;
         written.map_err(|_: io::Error| NoStream::NotNow)?;
-        let head = next_response_head(&mut connection, (Method::Get, patience.head), None).await;
+        let head = next_response_head(&mut connection, (Method::Get, patience.reach), None).await;
         let head = head.map_err(|_| NoStream::NotNow)?;
         let is_stream = head.fields.media_type() == b"text/event-stream"
             && !head.fields.contains("content-encoding");

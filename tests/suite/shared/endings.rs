@@ -109,6 +109,19 @@ async fn the_seats_end_with_a_key_that_the_server_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_stream_is_not_opened_anew_for_nobody() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start();
+    let key = Key::new();
+    let (bus, member) = open((&gateway, &mut upstream), &key, &key).await;
+    bus.stream.hang_up();
+    let mut request = upstream.next().await;
+    drop(member);
+    request.is_abandoned().await;
+    gateway.metric_becomes("portcullis_shared_streams_open", &[], 0.0).await;
+}
+
+#[tokio::test]
 async fn a_drain_ends_the_stream_with_its_last_seat() {
     let mut upstream = Upstream::start().await;
     let mut gateway = setup(&upstream).start();
