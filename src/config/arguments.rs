@@ -10,9 +10,9 @@ use regex::RegexBuilder;
 use toml::de::DeValue;
 
 use super::{
+    globs::glob,
     mask::shown,
     reading::Reading,
-    rules::glob,
     table::{Item, Table},
     value::Fault,
 };

@@ -6,11 +6,10 @@
 //! ```
 
 use super::{
-    Span, consumers, defaults,
+    Span, defaults,
+    globs::glob,
     mask::shown,
     reading::Reading,
-    routes,
-    rules::glob,
     table::{Item, Table},
     value::{self, Fault},
 };
@@ -29,7 +28,7 @@ const MOST_KEPT: u32 = 100;
 pub(super) struct Draft {
     pub(super) audit: Option<Audit>,
     /// Where `digest = true` is written, if it is.
-    digest_at: Option<Span>,
+    pub(super) digest_at: Option<Span>,
 }
 
 pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<Draft> {
@@ -108,28 +107,4 @@ pub(super) fn level(
         [("on", AuditLevel::On), ("off", AuditLevel::Off), ("required", AuditLevel::Required)];
     let item = table.take("audit")?;
     Some((item.choice(reading, &choices)?, item.at))
-}
-
-/// What is wrong with it together with the rest.
-pub(super) fn conflicts(
-    draft: Option<&Draft>,
-    has_state: bool,
-    (routes, consumers): (&[routes::Draft], &[consumers::Draft]),
-    reading: &mut Reading<'_>,
-) {
-    if let Some(at) = draft.and_then(|draft| draft.digest_at.as_ref()).filter(|_| !has_state) {
-        reading
-            .warning(at, "without [state] the same arguments have another digest after each start")
-            .hint("add: [state] dir = \"/var/lib/portcullis\"");
-    }
-    if draft.is_some() {
-        return;
-    }
-    let of_routes = routes.iter().filter_map(|draft| draft.audit.as_ref());
-    let all = of_routes.chain(consumers.iter().filter_map(|draft| draft.audit.as_ref()));
-    for (_, at) in all.filter(|(level, _)| *level != AuditLevel::Off) {
-        reading
-            .error(at, "there is no [audit], so nothing would be recorded")
-            .hint("add: [audit] file = \"/var/log/portcullis/audit.jsonl\"");
-    }
 }

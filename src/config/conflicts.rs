@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    Span, access,
+    Span, access, audit, consumers,
     listeners::{self, Speaks},
     mask::shown,
     oauth,
@@ -11,7 +11,7 @@ use super::{
     reading::Reading,
     routes, upstreams,
 };
-use crate::types::Template;
+use crate::{policy::AuditLevel, types::Template};
 
 /// Checks listeners against each other and the admin address.
 pub(super) fn listeners(
@@ -149,5 +149,29 @@ pub(super) fn prefixes(
                     .related(place, "taken off here");
             }
         }
+    }
+}
+
+/// Checks that what has to be recorded can be, and that digests are the same after a restart.
+pub(super) fn audit(
+    draft: Option<&audit::Draft>,
+    has_state: bool,
+    (routes, consumers): (&[routes::Draft], &[consumers::Draft]),
+    reading: &mut Reading<'_>,
+) {
+    if let Some(at) = draft.and_then(|draft| draft.digest_at.as_ref()).filter(|_| !has_state) {
+        reading
+            .warning(at, "without [state] the same arguments have another digest after each start")
+            .hint("add: [state] dir = \"/var/lib/portcullis\"");
+    }
+    if draft.is_some() {
+        return;
+    }
+    let of_routes = routes.iter().filter_map(|draft| draft.audit.as_ref());
+    let all = of_routes.chain(consumers.iter().filter_map(|draft| draft.audit.as_ref()));
+    for (_, at) in all.filter(|(level, _)| *level != AuditLevel::Off) {
+        reading
+            .error(at, "there is no [audit], so nothing would be recorded")
+            .hint("add: [audit] file = \"/var/log/portcullis/audit.jsonl\"");
     }
 }

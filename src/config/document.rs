@@ -43,7 +43,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
     let whose = (&*routes, &*consumers);
-    audit::conflicts(audit.as_ref(), state_dir.is_some(), whose, reading);
+    conflicts::audit(audit.as_ref(), state_dir.is_some(), whose, reading);
     weak::listeners(&listeners, reading);
     weak::loopback(&listeners, &access, (&routes, &consumers), reading);
     weak::routes(&routes, &consumers, reading);

@@ -24,6 +24,8 @@ mod defaults;
 mod document;
 mod endpoint;
 mod files;
+mod globs;
+mod known_presets;
 mod known_sets;
 mod limits;
 mod listeners;
@@ -113,7 +115,7 @@ pub fn ban_length(text: &str) -> Result<Duration, String> {
 pub fn preset_lets_in(preset: &str, tool: &str) -> bool {
     let now = SystemTime::now();
     let around = Surroundings { base_dir: Path::new(""), environment: &|_| None, now };
-    presets::lets_in(preset, tool, &around)
+    presets::lets_in(preset, tool, (rules::read, &around))
 }
 
 /// The `[admin] socket` of a file, whatever else is wrong with it: who asks for it has not all that

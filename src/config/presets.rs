@@ -6,16 +6,16 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::{
+    Surroundings,
     mask::shown,
     reading::Reading,
-    rules,
     table::{Item, Table, nearest},
     value::Fault,
 };
 use crate::policy::{Names, Rules};
 
 /// A preset as it is shipped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 struct Preset {
     name: &'static str,
     text: &'static str,
@@ -43,9 +43,8 @@ const PLACE: &str = "\"{channels}\"";
 /// The longest id of a channel, in bytes.
 const LONGEST: usize = 128;
 
-/// What presets were compiled to: a thousand consumers may use one.
-#[derive(Default)]
-pub(super) struct Compiled(Vec<(Preset, Vec<String>, Arc<Rules>)>);
+/// Reads rules: whoever reads those of the file gives itself, or it would be asked by whom it asks.
+pub(super) type ReadRules = fn(&mut Table<'_>, &mut Reading<'_>) -> Option<Rules>;
 
 /// Takes `presets` and `channels`. Whether anything is written at all, is for the caller to say.
 pub(super) fn take<'t>(tools: &mut Table<'t>) -> (Option<Item<'t>>, Option<Item<'t>>) {
@@ -55,6 +54,7 @@ pub(super) fn take<'t>(tools: &mut Table<'t>) -> (Option<Item<'t>>, Option<Item<
 /// Reads what was taken.
 pub(super) fn read(
     (presets, channels): (Option<Item<'_>>, Option<Item<'_>>),
+    rules: ReadRules,
     reading: &mut Reading<'_>,
 ) -> Vec<Arc<Rules>> {
     let named = presets.as_ref().map(|item| item.list_of(reading, find)).unwrap_or_default();
@@ -82,7 +82,7 @@ pub(super) fn read(
         reading.error(&presets.at, "`presets` is empty").hint("name one, or leave it out");
     }
     let ids = ids.unwrap_or_default();
-    named.into_iter().map(|(preset, _)| compiled(preset, &ids, reading)).collect()
+    named.into_iter().map(|(preset, _)| compiled((preset, &ids), rules, reading)).collect()
 }
 
 fn find(text: &str) -> Result<Preset, Fault> {
@@ -115,32 +115,44 @@ fn ids(item: &Item<'_>, reading: &mut Reading<'_>) -> Vec<String> {
     item.list_of(reading, id).into_iter().map(|(id, _)| id).collect()
 }
 
-fn compiled(preset: Preset, ids: &[String], reading: &mut Reading<'_>) -> Arc<Rules> {
+fn compiled(
+    (preset, ids): (Preset, &[String]),
+    rules: ReadRules,
+    reading: &mut Reading<'_>,
+) -> Arc<Rules> {
     let ids = if preset.name == CHANNELS { ids } else { &[] };
-    let known = &mut reading.presets.0;
-    if let Some((.., rules)) = known.iter().find(|(known, of, _)| *known == preset && of == ids) {
-        return Arc::clone(rules);
+    if let Some(known) = reading.presets.find(preset.name, ids) {
+        return known;
     }
-    let (rules, _) = compile(preset, ids, &reading.around);
-    let rules = Arc::new(rules);
-    reading.presets.0.push((preset, ids.to_owned(), Arc::clone(&rules)));
-    rules
+    let compiled = Arc::new(compile((preset, ids), rules, &reading.around).0);
+    reading.presets.add(preset.name, ids, &compiled);
+    compiled
 }
 
 /// Whether a preset lets a tool be called, as far as its name tells.
-pub(super) fn lets_in(preset: &str, tool: &str, around: &super::Surroundings<'_>) -> bool {
+pub(super) fn lets_in(
+    preset: &str,
+    tool: &str,
+    (rules, around): (ReadRules, &Surroundings<'_>),
+) -> bool {
     let preset = ALL.into_iter().find(|known| known.name == preset);
-    preset.is_some_and(|preset| compile(preset, &["ID".to_owned()], around).0.tools.let_in(tool))
+    preset.is_some_and(|preset| {
+        compile((preset, &["ID".to_owned()]), rules, around).0.tools.let_in(tool)
+    })
 }
 
 /// The rules of a preset, and whether it could be read.
-fn compile(preset: Preset, ids: &[String], around: &super::Surroundings<'_>) -> (Rules, bool) {
+fn compile(
+    (preset, ids): (Preset, &[String]),
+    rules: ReadRules,
+    around: &Surroundings<'_>,
+) -> (Rules, bool) {
     let quoted: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
     let text = preset.text.replace(PLACE, &quoted.join(", "));
     let (tree, faults) = DeTable::parse_recoverable(&text);
     let mut reading = Reading::new(&text, *around);
     let mut table = Table::new("a preset", 0..0, tree.get_ref());
-    let rules = rules::read(&mut table, &mut reading);
+    let rules = rules(&mut table, &mut reading);
     table.finish(&[], &mut reading);
     match rules.filter(|_| faults.is_empty() && reading.problems_so_far() == 0) {
         Some(rules) => (rules, true),
@@ -152,19 +164,19 @@ fn compile(preset: Preset, ids: &[String], around: &super::Surroundings<'_>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Surroundings, policy::Rulebook};
+    use crate::{config::rules, policy::Rulebook};
 
-    fn rules(preset: Preset) -> (Rules, bool) {
+    fn shipped(preset: Preset) -> (Rules, bool) {
         let now = std::time::SystemTime::UNIX_EPOCH;
         let base_dir = std::path::Path::new("/nowhere");
         let around = Surroundings { base_dir, environment: &|_| None, now };
-        compile(preset, &["cm0".to_owned(), "cm1".to_owned()], &around)
+        compile((preset, &["cm0".to_owned(), "cm1".to_owned()]), rules::read, &around)
     }
 
     #[test]
     fn every_preset_is_read_and_lets_neither_the_agent_nor_the_trigger_in() {
         for preset in ALL {
-            let (rules, is_whole) = rules(preset);
+            let (rules, is_whole) = shipped(preset);
             assert!(is_whole, "{}", preset.name);
             let book = Rulebook::of(Some(&Arc::new(rules)), None).unwrap();
             for tool in ["ask_postiz", "triggerTool", "a_tool_of_tomorrow", ""] {

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Place, Problem, Severity, Span, Surroundings, known_sets::Sets, mask, presets};
+use super::{
+    Place, Problem, Severity, Span, Surroundings, known_presets::KnownPresets, known_sets::Sets,
+    mask,
+};
 
 /// What the parser says, by its beginning, and what usually mends it.
 const CURES: [(&str, &str); 10] = [
@@ -24,7 +27,7 @@ pub(super) struct Reading<'t> {
     pub(super) around: Surroundings<'t>,
     /// Read before everything else: their names may stand wherever nets do.
     pub(super) sets: Sets,
-    pub(super) presets: presets::Compiled,
+    pub(super) presets: KnownPresets,
     problems: Vec<Problem>,
     /// Part of the tree was lost to a syntax error, so what seems missing may only be unread.
     incomplete: bool,
@@ -34,7 +37,7 @@ impl<'t> Reading<'t> {
     pub(super) fn new(text: &'t str, around: Surroundings<'t>) -> Self {
         let after_newline = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(after_newline.map(|(at, _)| at + 1)).collect();
-        let (sets, presets) = (Sets::default(), presets::Compiled::default());
+        let (sets, presets) = (Sets::default(), KnownPresets::default());
         let (problems, incomplete) = (Vec::new(), false);
         Self { text, line_starts, around, sets, presets, problems, incomplete }
     }

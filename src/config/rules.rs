@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::{
     arguments,
-    mask::shown,
+    globs::{glob, resource},
     presets,
     reading::Reading,
     table::{Item, Table},
-    value::Fault,
 };
-use crate::policy::{ArgumentRules, BadGlob, Glob, Names, Rules, names_a_resource};
+use crate::policy::{ArgumentRules, Glob, Names, Rules};
 
 /// Tools of Postiz that reach everything: the one runs its whole agent, the other calls whatever a
 /// provider has.
@@ -70,29 +69,9 @@ fn names(
     if let Some(item) = of_tools {
         *arguments = arguments::read(&item, reading);
     }
-    presets.extend(presets::read(named, reading));
+    presets.extend(presets::read(named, read, reading));
     lists.finish(&[], reading);
     Names { allow, deny }
-}
-
-pub(super) fn glob(text: &str) -> Result<Glob, Fault> {
-    Glob::parse(text).map_err(|bad| match bad {
-        BadGlob::Empty => Fault::new("an empty name").hint("write a name, or \"*\" for every name"),
-        BadGlob::TooLong => Fault::new("a name of more than 256 bytes").hint("shorten it with a *"),
-        BadGlob::Blank => Fault::new(format!("{} holds a blank", shown(text)))
-            .hint("write each name as an element of its own"),
-    })
-}
-
-/// A resource is judged in one spelling alone, so a glob in another would let nothing in, and deny
-/// nothing.
-fn resource(text: &str) -> Result<Glob, Fault> {
-    let glob = glob(text)?;
-    if names_a_resource(&glob) {
-        return Ok(glob);
-    }
-    Err(Fault::new(format!("{} is no URI as servers spell it", shown(text)))
-        .hint("write it as the server lists it: scheme and host in lower case, no . or .. segments, no port that goes without saying"))
 }
 
 /// A star that lets in more than it seems to.

@@ -10,9 +10,9 @@ use std::{num::NonZeroU32, sync::Arc};
 use jiff::tz::TimeZone;
 
 use super::{
+    globs::glob,
     mask::shown,
     reading::Reading,
-    rules::glob,
     table::{Item, Table, nearest},
     value::{self, Fault},
 };

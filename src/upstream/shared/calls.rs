@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     Seat,
     hub::{Hears, Hub, State},
+    ids::Call,
 };
 use crate::{
     mcp::{self, Marked, Place, RpcId},
@@ -13,19 +14,6 @@ use crate::{
 
 /// The most calls that wait at one seat.
 const MOST: usize = 256;
-
-/// A call on its way, or sent.
-pub(super) struct Call {
-    pub(super) seat: u64,
-    /// The client's own id, as it wrote it.
-    pub(super) id: Box<str>,
-    /// The client's own token of its progress.
-    pub(super) token: Option<Box<str>>,
-    /// The exchange that brought it.
-    pub(super) request: RequestId,
-    /// It may have reached the server.
-    pub(super) is_sent: bool,
-}
 
 /// The calls of one body, which wait for their answers. Dropped before they were sent, they wait no
 /// more.
@@ -160,26 +148,5 @@ impl Drop for Awaited {
             let mut state = self.hub.state();
             self.numbers.drain(..).for_each(|number| drop(state.take_call(number)));
         }
-    }
-}
-
-/// The ids that go upstream: texts that no other stream, gateway or client can have made.
-pub(super) struct Ids(String);
-
-impl Ids {
-    pub(super) fn new(random: &[u8; 16]) -> Self {
-        Self(format!("portcullis-{}-", hex::encode(random)))
-    }
-
-    /// An id as JSON text.
-    pub(super) fn write(&self, number: u64) -> String {
-        format!("\"{}{number}\"", self.0)
-    }
-
-    /// The number of an id, if it is one of these.
-    pub(super) fn read(&self, json: &str) -> Option<u64> {
-        let text = json.strip_prefix('"')?.strip_suffix('"')?.strip_prefix(&*self.0)?;
-        let number = text.parse().ok()?;
-        (self.write(number) == json).then_some(number)
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::rand;
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use super::calls::{Call, Ids};
+use super::ids::{Call, Ids};
 use crate::{
     mcp::{self, Marked, Marks},
     observe::SharedStreamsMeter,

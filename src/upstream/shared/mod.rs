@@ -7,6 +7,7 @@
 
 mod calls;
 mod hub;
+mod ids;
 mod listener;
 mod stream;
 #[cfg(test)]
