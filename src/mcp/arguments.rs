@@ -22,7 +22,7 @@ const BYTES: usize = 64;
 pub fn look_at(
     arguments: &str,
     pointers: &Pointers,
-    found: impl FnMut(usize, Found<'_>) -> ControlFlow<()>,
+    found: impl FnMut(usize, &Found<'_>) -> ControlFlow<()>,
 ) -> Result<(), Denial> {
     let mut json = Json::new(arguments, Bounds::REQUEST);
     let mut walk = Walk { found, broken_off: false, looks: 0 };
@@ -40,7 +40,7 @@ struct Walk<F> {
     looks: usize,
 }
 
-impl<F: FnMut(usize, Found<'_>) -> ControlFlow<()>> Walk<F> {
+impl<F: FnMut(usize, &Found<'_>) -> ControlFlow<()>> Walk<F> {
     /// A value that some pointers lead to.
     fn value(&mut self, json: &mut Json<'_>, at: &[&Pointed]) -> Result<(), Fault> {
         if at.is_empty() {
@@ -126,7 +126,7 @@ impl<F: FnMut(usize, Found<'_>) -> ControlFlow<()>> Walk<F> {
     fn tell(&mut self, end: usize, found: &Found<'_>) -> Result<(), Fault> {
         let length = if let Found::Text(text) = found { text.len() / BYTES } else { 0 };
         self.look(1 + length)?;
-        self.broken_off |= (self.found)(end, found.clone()).is_break();
+        self.broken_off |= (self.found)(end, found).is_break();
         if self.broken_off { Err(Fault::Doubtful) } else { Ok(()) }
     }
 

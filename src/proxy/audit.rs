@@ -128,7 +128,7 @@ fn choose(
     for (index, fields) in of_tool().enumerate() {
         let walked = mcp::look_at(arguments, fields.pointers(), |pointer, found| {
             let name = fields.name(pointer);
-            let Some((name, value)) = name.zip(Noted::of(&found, is_secret)) else {
+            let Some((name, value)) = name.zip(Noted::of(found, is_secret)) else {
                 return ControlFlow::Continue(());
             };
             if of_tool().take(index).any(|before| before.have(name)) {

@@ -81,7 +81,7 @@ fn arguments(
     for rules in book.arguments(tool.as_str()) {
         let (now, mut broken) = (Timestamp::now(), None);
         let walked = mcp::look_at(written, rules.pointers(), |pointer, found| {
-            rules.hold(pointer, &found, now).map_break(|words| broken = Some(words))
+            rules.hold(pointer, found, now).map_break(|words| broken = Some(words))
         });
         walked.map_err(|denial| {
             let too_much = denial == Denial::Argument;

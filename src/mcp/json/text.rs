@@ -1,5 +1,7 @@
 use std::{borrow::Cow, str::Chars};
 
+use memchr::{memchr, memchr2};
+
 use super::Fault;
 
 /// A text as it stands between its quotes.
@@ -15,16 +17,19 @@ pub(super) fn raw(rest: &str) -> Option<Raw<'_>> {
     let bytes = rest.as_bytes();
     let (mut at, mut escaped) = (0, false);
     loop {
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-        at += bytes.get(at..)?.iter().position(special)?;
-        match bytes.get(at)? {
-            b'"' => return Some(Raw { text: rest.get(..at)?, escaped }),
-            b'\\' => {
-                at += escape_length(bytes.get(at..)?)?;
-                escaped = true;
-            }
-            _ => return None,
+        let run = memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        // Without a way out in the middle, so that it is done many bytes at a time.
+        let controls =
+            bytes.get(at..at + run)?.iter().fold(false, |any, byte| any | (*byte < b' '));
+        if controls {
+            return None;
         }
+        at += run;
+        if bytes.get(at)? == &b'"' {
+            return Some(Raw { text: rest.get(..at)?, escaped });
+        }
+        at += escape_length(bytes.get(at..)?)?;
+        escaped = true;
     }
 }
 
@@ -44,13 +49,17 @@ pub(super) fn resolved(Raw { text, escaped }: Raw<'_>) -> Result<Cow<'_, str>, F
         return Ok(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(next) = chars.next() {
-        out.push(match next {
-            '\\' => escape(&mut chars).ok_or(Fault::Doubtful)?,
-            plain => plain,
-        });
+    let mut rest = text;
+    while let Some((plain, behind)) =
+        memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
+    {
+        out.push_str(plain);
+        let mut chars = behind.chars();
+        chars.next();
+        out.push(escape(&mut chars).ok_or(Fault::Doubtful)?);
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     Ok(Cow::Owned(out))
 }
 
