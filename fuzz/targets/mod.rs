@@ -3,28 +3,30 @@
 //! `tests/corpora.rs` call the same functions, so that what a fuzzer once found stays found.
 #![allow(dead_code, reason = "a fuzz target calls one function of these")]
 
+mod arguments;
 mod chunked_body;
 mod config;
 mod credential;
 mod event_stream;
 mod h1_head;
 mod json_rpc;
+mod marks;
 mod path;
 mod proxy_header;
 mod redactor;
 mod sieve;
 
 pub(crate) use self::{
-    chunked_body::chunked_body, config::config, credential::credential, event_stream::event_stream,
-    h1_head::h1_head, json_rpc::json_rpc, path::path, proxy_header::proxy_header,
-    redactor::redactor, sieve::sieve,
+    arguments::arguments, chunked_body::chunked_body, config::config, credential::credential,
+    event_stream::event_stream, h1_head::h1_head, json_rpc::json_rpc, marks::marks, path::path,
+    proxy_header::proxy_header, redactor::redactor, sieve::sieve,
 };
 
 /// What a target does with any bytes: it panics where something doesn't hold.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target and its function.
-pub(crate) const ALL: [(&str, Target); 10] = [
+pub(crate) const ALL: [(&str, Target); 12] = [
     ("h1_head", h1_head),
     ("chunked_body", chunked_body),
     ("path", path),
@@ -35,6 +37,8 @@ pub(crate) const ALL: [(&str, Target); 10] = [
     ("json_rpc", json_rpc),
     ("sieve", sieve),
     ("proxy_header", proxy_header),
+    ("arguments", arguments),
+    ("marks", marks),
 ];
 
 /// Ways in which the bytes may arrive: one by one, and in uneven pieces.
