@@ -237,7 +237,8 @@ fn pay(
     if knocked.is_ok()
         && let Some(call) = &known.call
     {
-        known.audited = audit::note(place, (rules, principal, credential), (call, body));
+        let whole = charged.is_ok();
+        known.audited = audit::note(place, (rules, principal, credential), (call, body, whole));
     }
     // Who was refused at the door is refused by now.
     charged.and(knocked)

@@ -51,11 +51,12 @@ pub(super) struct Audited {
     come_first: bool,
 }
 
-/// Takes down the calls of a body.
+/// Takes down the calls of a body. Of one that is refused for its rate, which costs its client nothing,
+/// the first alone and by its name: a key over its rate could else turn the whole audit over.
 pub(super) fn note(
     place: &Place<'_>,
     (rules, principal, credential): (&McpRoute, &Principal, &Credential),
-    (call, body): (&Body, &[u8]),
+    (call, body, whole): (&Body, &[u8], bool),
 ) -> Audited {
     let consumer = principal.consumer();
     let level = AuditLevel::of(rules.audit, consumer.and_then(|consumer| consumer.audit));
@@ -73,8 +74,13 @@ pub(super) fn note(
     };
     let (fields, key) = (&*settings.fields, auditor.key.as_ref());
     let mut room = OF_EXCHANGE;
-    let noted = call.messages().iter().filter(|message| is_audited(message)).map(|message| {
+    let most = if whole { usize::MAX } else { 1 };
+    let audited = call.messages().iter().filter(|message| is_audited(message)).take(most);
+    let noted = audited.map(|message| {
         let mut noted = one(message, &is_secret);
+        if !whole {
+            return noted;
+        }
         let arguments = message.arguments_in(body);
         noted.digest = key.zip(arguments).map(|(key, text)| key.digest(text.as_bytes()));
         choose(fields, (message, arguments), (&mut noted, &mut room), &is_secret);
@@ -166,6 +172,7 @@ pub(super) async fn begun(
     };
     let refused = Denial::Overload(Limit::Audit);
     let written = place.state.audit.as_deref().and_then(begin).ok_or(refused)?;
+    let mut draining = place.draining.clone();
     tokio::select! {
         biased;
         written = within(|| sleep(PATIENCE), written) => match written {
@@ -174,6 +181,7 @@ pub(super) async fn begun(
             Some(Err(_)) | None => Err(refused.into()),
         },
         () = client.gone() => Err(Stopped::Gone),
+        () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
     }
 }
 

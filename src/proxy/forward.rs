@@ -125,12 +125,14 @@ async fn by_itself<'a>(
     let (mut upstream, mut answer) = sent?;
     if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
         // The upstream did nothing but ask for another spelling, so this isn't sending twice.
+        asked.spending.not_sent();
         path = elsewhere;
         let request = compose::request(head, entered, admission, &path);
         (upstream, answer) = Box::pin(asked.send(&admission.permit, request)).await?;
     }
     if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
         // A redirect would carry the key to wherever it leads.
+        spending.give_back();
         return Err(Denial::UpstreamBad.into());
     }
     let answered = Instant::now();
@@ -142,12 +144,16 @@ async fn by_itself<'a>(
         // Before the client reads it: nothing is to come on its stream behind a refusal.
         admission.awaited = None;
     }
+    // What may have been done counts, whether or not an answer came; what wasn't doesn't, and whether
+    // or not its client is there to hear of it.
+    if tool_limits::was_not_done(answer.status, admission.session.any()) {
+        spending.give_back();
+    }
     let refused = tokio::select! {
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
         () = client.gone() => return Err(Stopped::Gone),
     };
-    // What may have been done counts, whether or not an answer came; what wasn't doesn't.
-    if refused.is_some() || tool_limits::was_not_done(answer.status, admission.session.any()) {
+    if refused.is_some() {
         spending.give_back();
     }
     if refused == Some(Refused::Session) {

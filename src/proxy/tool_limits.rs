@@ -168,11 +168,13 @@ pub(super) fn warn(state: &State, spending: &Spending, key: Option<KeyDigest>) {
 }
 
 /// Whether the upstream says with its answer that it did nothing: it failed, or it doesn't know the key
-/// or the session.
+/// or the session. What 502 and 504 say comes from somebody between, who may have waited too short for
+/// a server that goes on: a video that takes longer would be made for nothing, again and again.
 pub(super) fn was_not_done(status: StatusCode, names_session: bool) -> bool {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
         StatusCode::NOT_FOUND => names_session,
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => false,
         status => status.is_server_error(),
     }
 }

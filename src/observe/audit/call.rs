@@ -70,6 +70,7 @@ impl Noted {
                 let most = text.len().min(Self::MOST);
                 let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
                 let begins = text.get(..end.unwrap_or(0)).unwrap_or_default();
+                let begins = if begins.len() < text.len() { whole_words(begins) } else { begins };
                 Self::Text { begins: begins.into(), bytes: text.len() }
             }
             // A key may be one.
@@ -89,6 +90,13 @@ impl Noted {
                 Self::Array(_) | Self::Object | Self::Masked => 0,
             }
     }
+}
+
+/// The beginning of a text without what the cut has made of its last word: most of somebody's key is
+/// nearly as good as all of it, and too short to be known for one.
+fn whole_words(begins: &str) -> &str {
+    let of_a_word = |c: char| c.is_ascii_alphanumeric() || "-_.~+/=%".contains(c);
+    begins.trim_end_matches(of_a_word)
 }
 
 impl AuditedCall {
@@ -111,5 +119,25 @@ impl AuditedCall {
             pointer.as_bytes() == text || pointer.split('/').any(|part| part.as_bytes() == text)
         };
         is_digest || self.arguments.iter().any(|(pointer, _)| is_of(pointer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_ends_with_a_whole_word() {
+        let begins = |text: String| match Noted::of(&Found::Text(text.into()), |_| false) {
+            Some(Noted::Text { begins, .. }) => begins.into_string(),
+            other => panic!("{other:?}"),
+        };
+        let prose = "So many words. ".repeat(15);
+        let key = "0123456789abcdef0123456789abcdef";
+        assert_eq!(begins(format!("{prose}{prose}{key}")), prose.repeat(2)[..255]);
+        let cut = begins(format!("{}{key}", "So many words.\n".repeat(16)));
+        assert!(cut.ends_with('\n') && !cut.contains("0123"), "{cut}");
+        assert_eq!(begins("x".repeat(300)), "");
+        assert_eq!(begins("short and whole".to_owned()), "short and whole");
     }
 }

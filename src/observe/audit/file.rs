@@ -94,8 +94,22 @@ impl AuditFile {
         Ok(true)
     }
 
-    /// Renames the file and those before it, the oldest first.
+    /// Renames the file and those before it. The file first, out of the way: where that can't be, the older
+    /// ones stay where they are, however often it is tried.
     fn rename(&self) -> io::Result<()> {
+        let path = &self.rotation.path;
+        let on_its_way = aside(path, 0);
+        fs::rename(path, &on_its_way)?;
+        let shifted = self.shift(&on_its_way);
+        if shifted.is_err() {
+            // It goes on under its own name.
+            let _ = fs::rename(&on_its_way, path);
+        }
+        shifted
+    }
+
+    /// Renames the files before it, the oldest first, and then the one that is on its way to them.
+    fn shift(&self, on_its_way: &Path) -> io::Result<()> {
         let AuditRotation { path, keep, .. } = &self.rotation;
         for number in (1..*keep).rev() {
             match fs::rename(aside(path, number), aside(path, number + 1)) {
@@ -103,7 +117,7 @@ impl AuditFile {
                 _ => {}
             }
         }
-        fs::rename(path, aside(path, 1))?;
+        fs::rename(on_its_way, aside(path, 1))?;
         // More were kept once.
         let mut number = keep + 1;
         while fs::remove_file(aside(path, number)).is_ok() {

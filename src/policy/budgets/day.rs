@@ -20,7 +20,9 @@ pub(super) enum Turn {
 }
 
 /// How far back a clock may go, in days, for the day to stay: so far it is set right, or its time
-/// zone is another. From farther the day would stay for ever.
+/// zone is another. From farther the day would stay for ever. And how far ahead for the next to begin:
+/// a clock that was far off for a moment would else give the day's budgets a second time. After a sleep
+/// of days they are of the day before for one day.
 const NEAR: i64 = 2;
 
 impl Day {
@@ -34,7 +36,8 @@ impl Day {
 
     /// The clock says that it is `today`.
     pub(super) fn turn(&mut self, today: Date) -> Turn {
-        if today > self.date && self.was != Some(today) {
+        let ahead = today.duration_since(self.date).as_hours() / 24;
+        if (1..=NEAR).contains(&ahead) && self.was != Some(today) {
             *self = Self::new(today);
             return Turn::New;
         }
@@ -109,8 +112,8 @@ mod tests {
     #[test]
     fn a_clock_that_was_far_off_holds_nobody_for_ever() {
         let mut day = Day::new(date("2026-11-25"));
-        // Far ahead, and set right: what was counted there counts here, and tomorrow is new.
-        assert_eq!(day.turn(date("2099-01-01")), Turn::New);
+        // Far ahead, and set right: what was counted counts there and here, and tomorrow is new.
+        assert_eq!(day.turn(date("2099-01-01")), Turn::Same);
         assert_eq!(day.turn(date("2026-11-25")), Turn::Same);
         assert_eq!(day.date(), date("2026-11-25"));
         assert_eq!(day.turn(date("2026-11-26")), Turn::New);

@@ -264,6 +264,13 @@ impl Spending {
         }
     }
 
+    /// The calls aren't there yet after all: who was asked first sent them elsewhere.
+    pub fn not_sent(&mut self) {
+        if let Some(taken) = &mut self.0 {
+            taken.is_sent = false;
+        }
+    }
+
     /// The calls count. Gives the budgets that are nearly used up and of which nobody was told today.
     pub fn nearly_used_up(&self) -> Vec<Used> {
         let Some(taken) = self.0.as_ref().filter(|taken| taken.is_sent) else { return Vec::new() };

@@ -1,6 +1,6 @@
 //! How each denial is brought about.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::scene::{Meanwhile, Scene};
 use crate::{
@@ -313,9 +313,11 @@ async fn answered(more: &str, bytes: &'static str) -> Scene {
 /// An endpoint that nobody listens at.
 pub(super) async fn upstream_down() -> Scene {
     let upstream = Upstream::start().await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
+    // Bound and never listened at, to the end of the process: nobody else gets the port meanwhile.
+    let closed = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    closed.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = closed.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(closed);
     let route = "[[routes]]\nname = \"mcp\"\nupstream = \"down\"\npaths = [\"/api/mcp\"]\n\
                  unknown_keys = \"forward\"\n";
     let down = format!("[upstreams.down]\nendpoints = [\"http://{address}\"]");

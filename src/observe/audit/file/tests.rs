@@ -136,3 +136,26 @@ fn what_is_no_plain_file_is_refused_at_once() {
         assert_eq!(open(path), "not a plain file", "{}", path.display());
     }
 }
+
+#[test]
+fn a_file_that_can_not_be_put_aside_grows_and_costs_no_older_one() {
+    let dir = TempDir::new().unwrap();
+    let mut file = small(&dir);
+    put(&mut file, &line(0).repeat(6));
+    let older = (read(&dir, "audit.jsonl.1"), read(&dir, "audit.jsonl.2"));
+    assert!(older.0.is_some() && older.1.is_some());
+    // Nothing can take this name.
+    fs::create_dir_all(dir.path().join("audit.jsonl.0/x")).unwrap();
+    for number in 1..9 {
+        put(&mut file, &line(number));
+    }
+    assert_eq!((read(&dir, "audit.jsonl.1"), read(&dir, "audit.jsonl.2")), older);
+    fs::remove_dir_all(dir.path().join("audit.jsonl.0")).unwrap();
+    // What comes between stands in the way no longer, and the second of the older ones does.
+    fs::remove_file(dir.path().join("audit.jsonl.2")).unwrap();
+    fs::create_dir_all(dir.path().join("audit.jsonl.2/x")).unwrap();
+    put(&mut file, &line(9));
+    let all = read(&dir, "audit.jsonl").unwrap();
+    assert!((1..=9).all(|number| all.contains(&line(number))), "{all}");
+    assert_eq!(read(&dir, "audit.jsonl.1"), older.0);
+}
