@@ -2,9 +2,11 @@
 //!
 //! Gates stand by cost and by how little is known: first what needs no memory, then where the
 //! request goes and where it comes from, then who is calling, then what they ask. Each gate narrows
-//! what is known or ends the exchange; none of them writes, logs or counts. What a head alone can be
-//! refused for (framing, sizes, time) is refused in `wire` before it is a request at all. A redirect
-//! listener and a browser's preflight admit nothing, and are answered in `exchange`.
+//! what is known or ends the exchange; none of them answers, logs or counts, but for what it takes from
+//! buckets and budgets. Two of them wait: for the body, and where the configuration wants it for the
+//! record of the call. What a head alone can be refused for (framing, sizes, time) is refused in `wire`
+//! before it is a request at all. A redirect listener and a browser's preflight admit nothing, and are
+//! answered in `exchange`.
 
 use bytes::Bytes;
 
