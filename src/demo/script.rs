@@ -26,7 +26,7 @@ curl -sSN --cacert '{ca}' -H 'Content-Type: application/json' -H 'Accept: applic
 
 3. Call 14 times at once. The key may call 10 times at once and 30 times a minute; then it reads why not.
 
-for i in $(seq 14); do curl -sS --cacert '{ca}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '{{"jsonrpc":"2.0","id":'$i',"method":"ping"}}' -w '\n' '{url}'; done
+for i in $(seq 14); do curl -sS --cacert '{ca}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '{{"jsonrpc":"2.0","id":'$i',"method":"tools/list"}}' -w '\n' '{url}'; done
 
 4. List the tools with the key of an agent that may use one of them, and let it call another.
 

@@ -77,8 +77,13 @@ pub(super) async fn forward<'a>(
     let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
     let path = compose::path(entered, admission);
     let asks = (&*admission, &path);
+    let streams = shared::to_share(server, head.method, admission);
     // Boxed, because it is rare, and an exchange carries the room for all that it awaits.
-    let opener = match Box::pin(shared::find(place, client, (server, head.method), asks)).await? {
+    let found = match streams {
+        None => Found::Own,
+        Some(streams) => Box::pin(shared::find(place, client, streams, asks)).await?,
+    };
+    let opener = match found {
         Found::Seat(seated, pipe) => {
             quota::prove(place.state, route, &admission.holder());
             return Ok(shared::sent(server, admission, (seated, pipe)));

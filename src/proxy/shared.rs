@@ -106,17 +106,24 @@ pub(super) enum Found {
     Own,
 }
 
+/// The streams of the server, where a request may share one.
+pub(super) fn to_share<'s>(
+    server: &'s Server,
+    method: Method,
+    admission: &Admission,
+) -> Option<&'s Arc<SharedStreams>> {
+    // Who names a session has one, and its answers find their way by that.
+    let may_share = method == Method::Get && admission.session.field.is_none();
+    server.streams_to_share().filter(|_| may_share)
+}
+
 /// A seat for a GET, or the duty to open a stream. While another client opens one it is waited for.
 pub(super) async fn find(
     place: &Place<'_>,
     client: &mut Client<'_>,
-    (server, method): (&Server, Method),
+    streams: &Arc<SharedStreams>,
     (admission, path): (&Admission, &UpstreamPath),
 ) -> Result<Found, Stopped> {
-    // Who names a session has one, and its answers find their way by that.
-    let may_share = method == Method::Get && admission.session.field.is_none();
-    let streams = server.streams_to_share().filter(|_| may_share);
-    let Some(streams) = streams else { return Ok(Found::Own) };
     let whose = compose::whose(admission, path);
     let mut draining = place.draining.clone();
     let patience = tokio::time::sleep(place.snapshot.timeouts.upstream_first_byte);
