@@ -84,10 +84,20 @@ fn posts(tool: &str, schema: &Value) -> Vec<Case> {
         cases.push(case(tool, "with pictures made", with(&[("/generatePictures", json!(true))])));
     } else {
         cases.push(case(tool, "now", with(&[("/type", json!("now"))])));
+        let date = from_now(24).trim_end_matches('Z').to_owned();
+        let unzoned = with(&[("/type", json!(schedule)), ("/date", json!(date))]);
+        cases.push(case(tool, "scheduled for a time without a zone", unzoned));
         let mut two = with(&[]);
         let now = with(&[("/type", json!("now")), (channel, json!("cm-theirs"))]);
         two["socialPost"].as_array_mut().unwrap().push(now["socialPost"][0].clone());
         cases.push(case(tool, "a draft, and one now elsewhere", two));
+        let mut plug = with(&[]);
+        plug["socialPost"][0]["settings"][0]["key"] = json!("plug--repost--integrations");
+        cases.push(case(tool, "with a plug of another channel", plug));
+        let mut wrapped = json!({"socialPost": [{"type": "draft", "integrationId": OURS}]});
+        wrapped["socialPost"][0]["date"] = json!(from_now(24));
+        wrapped["inputData"] = with(&[("/type", json!("now")), (channel, json!("cm-theirs"))]);
+        cases.push(case(tool, "another one in `inputData`", wrapped));
         let text = json!({"socialPost": with(&[])["socialPost"].to_string()});
         cases.push(case(tool, "posts as a text", text));
     }
@@ -173,6 +183,10 @@ fn every_argument_that_a_preset_asks_is_one_of_the_tool_in_every_version_that_ha
             let schemas: Vec<Value> = has_it.collect();
             assert!(!schemas.is_empty(), "{preset}: no version has {tool}");
             for pointer in pointers.get_ref().as_table().unwrap().keys() {
+                // Asked to be absent: they are no arguments of the tool.
+                if ["/inputData", "/context"].contains(&&**pointer.get_ref()) {
+                    continue;
+                }
                 let place = pointer
                     .get_ref()
                     .replace("/*", "/items")
@@ -219,7 +233,10 @@ async fn presets_hold_together_and_beside_rules_of_ones_own() {
     let tools = &dialects()[2];
     for case in cases(tools) {
         let expected = match case.tool.as_str() {
-            "integrationSchedulePostTool" => matches!(case.about, "a draft" | "on another channel"),
+            "integrationSchedulePostTool" => matches!(
+                case.about,
+                "a draft" | "on another channel" | "with a plug of another channel"
+            ),
             "integrationList" | "integrationSchema" | "groupList" | "uploadFromUrlTool" => true,
             _ => false,
         };
