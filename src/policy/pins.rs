@@ -103,6 +103,19 @@ impl Pins {
         !self.are_enforced() || known().map_or_else(trusts_new, Pin::is_trusted)
     }
 
+    /// Whether a tool may be listed that is described so: by this very description, whatever another list
+    /// has said before it or says meanwhile.
+    pub fn let_in_as(&self, name: &str, text: &str) -> bool {
+        if !self.are_enforced() {
+            return true;
+        }
+        let tools = self.tools.load();
+        match tools.get(name) {
+            Some(pin) => pin.accepted == Some(ToolDigest::of(text)),
+            None => self.first_use && has_room(&tools, name),
+        }
+    }
+
     /// Notes how the upstream describes a tool now.
     pub fn see(&self, name: &str, digest: ToolDigest) -> Sighting {
         if let Some(pin) = self.tools.load().get(name)

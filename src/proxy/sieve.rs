@@ -22,7 +22,7 @@ const MOST: usize = 4 << 20;
 /// Whether an element of a list may be used, by the very question that is asked of a call.
 fn keeps(book: &Rulebook) -> impl Fn(&Element<'_>) -> bool {
     |element| match element.listed {
-        Listed::Tool => book.tool(element.name),
+        Listed::Tool => book.tool_as(element.name, element.text),
         Listed::Prompt => book.prompt(element.name),
         Listed::Resource => book.resource(element.name),
         Listed::Template => book.template(element.name),

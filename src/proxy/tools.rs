@@ -78,22 +78,26 @@ impl<'x> Learner<'x> {
 pub(super) struct Heard<'x> {
     learner: Option<Learner<'x>>,
     names: Vec<Box<str>>,
+    /// A name shows a key: another of the list may hold it in a spelling that nobody knows.
+    shows_key: bool,
 }
 
 impl<'x> Heard<'x> {
     pub(super) const fn by(learner: Option<Learner<'x>>) -> Self {
-        Self { learner, names: Vec::new() }
+        Self { learner, names: Vec::new(), shows_key: false }
     }
 
-    /// Notes a listed element, whether or not the rules let it be used. Takes none out: always `true`.
+    /// Notes a listed element, whether or not the rules let it be used. Takes out only what can't be held to
+    /// its description, because its name may be kept nowhere.
     pub(super) fn note(&mut self, element: &Element<'_>) -> bool {
         let Element { listed, name, text } = *element;
         let Some(learner) = self.learner.filter(|_| listed == Listed::Tool) else { return true };
-        learner.sees(name, text);
         if learner.shows_key(name) {
-            // Another name of the list may hold it in a spelling that nobody knows.
-            self.learner = None;
-        } else if self.names.len() < KnownTools::MAX_LEARNED && learner.server.tools().lacks(name) {
+            self.shows_key = true;
+            return !learner.server.pins().is_some_and(|pins| pins.are_enforced());
+        }
+        learner.sees(name, text);
+        if self.names.len() < KnownTools::MAX_LEARNED && learner.server.tools().lacks(name) {
             self.names.push(name.into());
         }
         true
@@ -101,7 +105,7 @@ impl<'x> Heard<'x> {
 
     /// The message was read to its end.
     pub(super) fn learn(self) {
-        if let Some(learner) = self.learner {
+        if let Some(learner) = self.learner.filter(|_| !self.shows_key) {
             learner.server.tools().learn(&self.names);
         }
     }

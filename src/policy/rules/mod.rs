@@ -109,6 +109,12 @@ impl Rulebook {
             && self.pins.as_ref().is_none_or(|pins| pins.let_in(name))
     }
 
+    /// Whether a tool may be listed as it is described there.
+    pub fn tool_as(&self, name: &str, text: &str) -> bool {
+        self.all(|rules| rules.tools.let_in(name))
+            && self.pins.as_ref().is_none_or(|pins| pins.let_in_as(name, text))
+    }
+
     /// What the arguments of a tool have to be, of everyone who has to agree.
     pub fn arguments(&self, tool: &str) -> impl Iterator<Item = &ArgumentRules> {
         let all = self.each().flat_map(|rules| &rules.arguments);

@@ -84,6 +84,36 @@ async fn on_a_stream_a_changed_tool_is_hidden_too() {
 }
 
 #[tokio::test]
+async fn behind_a_name_that_shows_a_key_a_changed_tool_is_hidden_too() {
+    let mut ruled = Ruled::pinned(ENFORCED).await;
+    ruled.lists(&[tool("post", "Posts.")]).await;
+    let shows = tool(ruled.key.text(), "Leaks.");
+    assert_eq!(ruled.lists(&[shows, tool("post", "Posts all.")]).await, [""; 0]);
+    ruled.may_not_call("post").await;
+}
+
+#[tokio::test]
+async fn a_changed_tool_is_hidden_in_the_answer_to_a_batch_and_to_another_call() {
+    let mut ruled = Ruled::pinned(ENFORCED).await;
+    ruled.lists(&[tool("post", "Posts.")]).await;
+    let tools = [tool("read", "Reads."), tool("post", "Posts all.")];
+    let list = json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": tools}});
+    let asked = request("tools/list", json!({}));
+    for (asked, answered) in [
+        (format!("[{asked}]"), json!([list])),
+        (request("tools/call", json!({"name": "read"})), list.clone()),
+    ] {
+        ruled.client.send(&ruled.post(&asked)).await;
+        ruled.upstream.answer(&answered.to_string()).await;
+        let seen = ruled.client.answer().await;
+        assert!(
+            seen.text().contains("\"read\"") && !seen.text().contains("Posts all."),
+            "{seen:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_another_call_answers_pins_nothing() {
     let mut ruled = Ruled::pinned(ENFORCED).await;
     let forged = json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": [tool("post", "Forged.")]}});
