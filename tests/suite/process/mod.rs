@@ -134,6 +134,15 @@ impl Process {
         memchr::memmem::find(&self.out.so_far.lock().unwrap(), text.as_bytes()).is_some()
     }
 
+    /// The same of what comes through the bounded queue of the log, and so a little later.
+    fn says(&self, text: &str) -> bool {
+        let begun = Instant::now();
+        while !self.has_said(text) && begun.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        self.has_said(text)
+    }
+
     /// Sends bytes that ask for the connection to be closed, and reads until it is.
     fn send(&self, bytes: &[u8]) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.http).unwrap();

@@ -172,7 +172,7 @@ fn where_memory_is_short_requests_are_told_and_new_connections_closed() {
         drop(connection(&process, Ipv4Addr::LOCALHOST));
     }
     assert!(metric(&process, "portcullis_limits_reached_total{limit=\"limits.memory\"}") > 1);
-    assert!(process.has_said("memory is short"));
+    assert!(process.says("memory is short"));
     drop(held);
     process.end();
 }
