@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use axum::{
     Extension,
     extract::{Request, State},
@@ -12,14 +13,17 @@ use axum::{
 };
 
 use super::refusal;
-use crate::{types::canonical, upstream::Server};
+use crate::{
+    types::canonical,
+    upstream::{Server, World},
+};
 
 /// Who asks at the address.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
 /// The servers behind, whose machines have nothing to ask here.
-pub(super) type Upstreams = Arc<Vec<Arc<Server>>>;
+pub(super) type Upstreams = Arc<ArcSwap<World>>;
 
 /// What the HTTP libraries of servers call themselves; Postiz fetches what a tool's argument names
 /// (`uploadFromUrlTool`). Whoever forges another name could ask from anywhere on the machine.
@@ -43,7 +47,9 @@ pub(super) async fn address(
     }
     let peer = canonical(peer);
     let is_upstream = |server: &Arc<Server>| server.is_at(peer);
-    if names_a_fetcher(fields) || !peer.is_loopback() && upstreams.iter().any(is_upstream) {
+    if names_a_fetcher(fields)
+        || !peer.is_loopback() && upstreams.load().servers.values().any(is_upstream)
+    {
         return refusal(StatusCode::FORBIDDEN, "fetched");
     }
     // `HEAD` too, which the router would answer where it answers `GET`.

@@ -13,6 +13,7 @@ mod socket;
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{
     Extension, Router,
     extract::State,
@@ -22,7 +23,10 @@ use axum::{
     routing,
 };
 pub use client::{Ask, NoAnswer, ask};
-pub use control::{AcceptRequest, BanAnswer, BanRequest, BansAnswer, Control, PinsAnswer, control};
+pub use control::{
+    AcceptRequest, BanAnswer, BanRequest, BansAnswer, Control, PinsAnswer, ReloadAnswer,
+    ReloadAsked, control,
+};
 use guard::Peer;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -38,7 +42,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{observe::Metrics, upstream::Server};
+use crate::{observe::Metrics, upstream::World};
 
 /// Connections at once; a scraper and two probes need three.
 const CONNECTIONS: usize = 64;
@@ -141,9 +145,9 @@ struct Plane {
     ready: Readiness,
 }
 
-/// Everything that the address answers. `servers`: those behind, which may not ask.
-pub fn monitor(metrics: Metrics, ready: Readiness, servers: Vec<Arc<Server>>) -> App {
-    let guard = middleware::from_fn_with_state(Arc::new(servers), guard::address);
+/// Everything that the address answers. The servers behind may not ask.
+pub fn monitor(metrics: Metrics, ready: Readiness, world: Arc<ArcSwap<World>>) -> App {
+    let guard = middleware::from_fn_with_state(world, guard::address);
     let router = Router::new()
         .route("/metrics", routing::get(show_metrics))
         .route("/livez", routing::get(async || "ok"))

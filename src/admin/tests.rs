@@ -6,6 +6,20 @@ use tokio::{
 use super::*;
 use crate::{config, observe::LogSink};
 
+const ONE: &str = "listeners = [{ name = \"http\", address = \"127.0.0.1:0\" }]\n\
+                   upstreams.postiz.endpoints = [\"http://127.0.0.1:1\"]\n\
+                   routes = [{ name = \"mcp\", paths = [\"/mcp\"], upstream = \"postiz\" }]\n";
+
+/// What a configuration says.
+fn world(text: &str) -> Arc<ArcSwap<World>> {
+    let around = config::Surroundings {
+        base_dir: std::path::Path::new("."),
+        environment: &|_| None,
+        now: std::time::SystemTime::UNIX_EPOCH,
+    };
+    World::alone(config::compile_text(text, around).snapshot.unwrap())
+}
+
 /// The plane on a port of its own.
 struct Plane {
     address: std::net::SocketAddr,
@@ -18,7 +32,7 @@ async fn plane() -> Plane {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (ready, (stop, stopped)) = (Readiness::default(), oneshot::channel::<()>());
-    let app = monitor(Metrics::new(&LogSink::memory()), ready.clone(), Vec::new());
+    let app = monitor(Metrics::new(&LogSink::memory()), ready.clone(), world(ONE));
     let shutdown = async { stopped.await.unwrap_or_default() };
     let served = tokio::spawn(serve(Listening::Address(listener), app, shutdown));
     Plane { address, ready, stop, served }
@@ -203,16 +217,7 @@ async fn a_machine_of_the_servers_behind_gets_nothing_and_this_machine_does() {
                 upstreams.local.endpoints = [\"http://127.0.0.1:3000\"]\n\
                 routes = [{ name = \"mcp\", paths = [\"/mcp\"], upstream = \"postiz\" },\
                 { name = \"local\", paths = [\"/local\"], upstream = \"local\" }]\n";
-    let around = config::Surroundings {
-        base_dir: std::path::Path::new("."),
-        environment: &|_| None,
-        now: std::time::SystemTime::UNIX_EPOCH,
-    };
-    let snapshot = config::compile_text(text, around).snapshot.unwrap();
-    let server =
-        |route: &Arc<crate::snapshot::Route>| Arc::new(Server::new(route.upstream.clone()));
-    let servers = snapshot.routes.iter().map(server).collect();
-    let app = monitor(Metrics::new(&LogSink::memory()), Readiness::default(), servers);
+    let app = monitor(Metrics::new(&LogSink::memory()), Readiness::default(), world(text));
     for (peer, code) in [
         ("198.51.100.7", "403"),
         ("::ffff:198.51.100.7", "403"),

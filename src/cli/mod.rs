@@ -8,6 +8,7 @@ pub mod key;
 mod live;
 mod pins;
 mod printed;
+mod reload;
 mod run;
 mod socket;
 
@@ -57,6 +58,9 @@ enum Command {
         #[command(subcommand)]
         command: pins::PinsCommand,
     },
+    /// Have the gateway that runs read its configuration again. Exit code 1 where it is refused, and
+    /// the old one stays in force.
+    Reload(socket::SocketArguments),
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
     /// Make a key for a consumer.
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Ban { command } => ban::run(&command),
         Command::Pins { command } => pins::run(&command),
+        Command::Reload(socket) => reload::run(&socket),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

@@ -22,7 +22,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let Some(snapshot) = loaded.snapshot else { return ExitCode::FAILURE };
     match start(snapshot) {
         Ok(gateway) => {
-            gateway.run(Stop::Signals);
+            gateway.reloading(file.to_owned()).run(Stop::Signals);
             ExitCode::SUCCESS
         }
         Err(error) => fail(&*error),

@@ -1,5 +1,7 @@
 //! `[access]`, and the nets of routes and consumers.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -47,7 +49,7 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     if let Some(item) = table.take("trusted_header")
         && let Some(name) = item.read(reading, header)
     {
-        access.trusted_header = name;
+        access.trusted_header = Arc::from(name);
     }
     table.finish(&[], reading);
     Draft { access, proxies }

@@ -1,6 +1,6 @@
 //! The whole file: its sections in order, then what they mean together.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
@@ -26,6 +26,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     reading.sets = sets::read(&mut root, reading);
     let listeners = listeners::read(&mut root, reading);
     let (admin, admin_socket) = admin(&mut root, reading);
+    let watch = watch(&mut root, reading);
     let state_dir = state_dir(&mut root, reading);
     let access = access::read(&mut root, reading);
     let bans = bans::read(&mut root, reading);
@@ -62,17 +63,19 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     let routes: Vec<Option<Vec<_>>> = routes.into_iter().map(compile).collect();
     let all = &listeners;
     let listeners = listeners.iter().map(|draft| listeners::compile(draft, all));
+    let routes = routes.into_iter().collect::<Option<Vec<_>>>()?.concat();
     Some(Snapshot {
         listeners: listeners.collect::<Option<_>>()?,
         admin: admin.map(|(address, _)| address),
         admin_socket,
+        watch,
         state_dir,
-        access: access.access,
         bans,
         limits,
         time_zone,
         timeouts,
-        routes: Routes::new(routes.into_iter().collect::<Option<Vec<_>>>()?.concat()),
+        routes: Arc::new(Routes::new(routes, Arc::clone(&access.access.trusted_header))),
+        access: access.access,
         consumers: Consumers::new(consumers.into_iter().collect::<Option<Vec<_>>>()?),
         audit: match audit {
             Some(draft) => Some(draft.audit?),
@@ -95,6 +98,14 @@ fn admin(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Admin {
     table.finish(&[], reading);
     let address = address.and_then(|item| admin_address(&item, reading));
     (address, socket.and_then(|item| socket_path(&item, reading)))
+}
+
+/// Whether the file is watched.
+fn watch(root: &mut Table<'_>, reading: &mut Reading<'_>) -> bool {
+    let Some(mut table) = root.section("reload", "[reload]", reading) else { return false };
+    let watch = table.require("watch", "watch = true", reading);
+    table.finish(&[], reading);
+    watch.and_then(|item| item.flag(reading)).unwrap_or(false)
 }
 
 /// The socket alone, of a file that may have any other fault.

@@ -42,7 +42,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with the file as a whole.
-    pub(super) fn of_file(message: &str, hint: &str) -> Self {
+    pub fn of_file(message: &str, hint: &str) -> Self {
         Self {
             severity: Severity::Error,
             place: None,

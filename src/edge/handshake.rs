@@ -14,19 +14,18 @@ use crate::{
 /// would starve the streams that are open. One is under way from the client's hello on.
 pub struct Handshakes {
     room: Room,
-    deadline: Duration,
 }
 
 /// A handshake that came to nothing, as it is counted.
 pub type Unfinished = HandshakeOutcome;
 
 impl Handshakes {
-    /// Room for `at_once` handshakes of at most `deadline` each.
-    pub fn new(at_once: usize, deadline: Duration) -> Self {
-        Self { room: Room::new(at_once), deadline }
+    /// Room for `at_once` handshakes.
+    pub fn new(at_once: usize) -> Self {
+        Self { room: Room::new(at_once) }
     }
 
-    /// Does one handshake.
+    /// Does one handshake, in at most `deadline`.
     ///
     /// # Errors
     /// How it is counted where it failed, was too slow, found no room or had to make way.
@@ -34,9 +33,10 @@ impl Handshakes {
         &self,
         config: &Arc<ServerConfig>,
         (socket, peer): (TcpStream, IpAddr),
+        deadline: Duration,
     ) -> Result<Transport, Unfinished> {
         let shake = self.shake(config, (Socket(socket), peer));
-        time::timeout(self.deadline, shake).await.unwrap_or(Err(HandshakeOutcome::Timeout))
+        time::timeout(deadline, shake).await.unwrap_or(Err(HandshakeOutcome::Timeout))
     }
 
     async fn shake(

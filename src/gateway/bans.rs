@@ -7,8 +7,8 @@ use super::kept_file::{self, KeptFile, Line};
 use crate::{
     observe::Metrics,
     policy::{BanRules, Bans, read_line, write_line},
-    snapshot::Snapshot,
     types::Nanos,
+    upstream::World,
 };
 
 /// How soon a change is written, and the count of bans set right.
@@ -21,24 +21,20 @@ const FILE: &str = "bans";
 pub(super) struct BanKeeper {
     bans: Arc<Bans>,
     metrics: Metrics,
-    snapshot: Arc<ArcSwap<Snapshot>>,
+    world: Arc<ArcSwap<World>>,
     file: Option<KeptFile>,
 }
 
 impl BanKeeper {
     /// The keeper of these bans, with those of the file put back.
-    pub(super) fn new(
-        bans: &Arc<Bans>,
-        metrics: &Metrics,
-        snapshot: &Arc<ArcSwap<Snapshot>>,
-    ) -> Self {
-        let now = snapshot.load();
+    pub(super) fn new(bans: &Arc<Bans>, metrics: &Metrics, world: &Arc<ArcSwap<World>>) -> Self {
+        let now = Arc::clone(&world.load().snapshot);
         let file = now.state_dir.as_deref().map(|dir| {
             let is_whole = restore(bans, &now.bans, dir);
             KeptFile::new(dir, FILE, is_whole.then(|| bans.changes()))
         });
-        let (bans, snapshot) = (Arc::clone(bans), Arc::clone(snapshot));
-        Self { bans, metrics: metrics.clone(), snapshot, file }
+        let (bans, world) = (Arc::clone(bans), Arc::clone(world));
+        Self { bans, metrics: metrics.clone(), world, file }
     }
 
     /// Writes what has changed, again and again. Ends only when dropped.
@@ -49,7 +45,7 @@ impl BanKeeper {
     /// One turn; the last one is at the end of the drain.
     pub(super) fn turn(&self) {
         let now = Nanos::now();
-        self.metrics.banned_now(self.bans.sweep(&self.snapshot.load().bans, now));
+        self.metrics.banned_now(self.bans.sweep(&self.world.load().snapshot.bans, now));
         if let Some(file) = &self.file {
             file.write(|| self.bans.changes(), || self.text(now));
         }
@@ -97,7 +93,7 @@ mod tests {
         let snapshot = compile_text(&text, around).snapshot.unwrap();
         let bans = Arc::new(Bans::new(64));
         let metrics = Metrics::new(&LogSink::memory());
-        let keeper = BanKeeper::new(&bans, &metrics, &Arc::new(ArcSwap::from_pointee(snapshot)));
+        let keeper = BanKeeper::new(&bans, &metrics, &World::alone(snapshot));
         (bans, keeper)
     }
 

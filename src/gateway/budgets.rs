@@ -12,7 +12,7 @@ use super::kept_file::{self, KeptFile, Line};
 use crate::{
     observe::{BudgetLabels, Metrics},
     policy::{Budgets, Used, read_used, write_used},
-    snapshot::Snapshot,
+    upstream::World,
 };
 
 /// How soon a change is written: with what the disk takes, within a second.
@@ -25,7 +25,7 @@ const FILE: &str = "budgets";
 pub(super) struct BudgetKeeper {
     budgets: Arc<Budgets>,
     metrics: Metrics,
-    snapshot: Arc<ArcSwap<Snapshot>>,
+    world: Arc<ArcSwap<World>>,
     file: Option<KeptFile>,
     shown: Mutex<Shown>,
 }
@@ -44,15 +44,15 @@ impl BudgetKeeper {
     pub(super) fn new(
         budgets: &Arc<Budgets>,
         metrics: &Metrics,
-        snapshot: &Arc<ArcSwap<Snapshot>>,
+        world: &Arc<ArcSwap<World>>,
     ) -> Self {
-        let file = snapshot.load().state_dir.as_deref().map(|dir| {
+        let file = world.load().snapshot.state_dir.as_deref().map(|dir| {
             let is_whole = restore(budgets, dir);
             KeptFile::new(dir, FILE, is_whole.then(|| budgets.changes()))
         });
-        let (budgets, snapshot) = (Arc::clone(budgets), Arc::clone(snapshot));
+        let (budgets, world) = (Arc::clone(budgets), Arc::clone(world));
         let shown = Mutex::default();
-        Self { budgets, metrics: metrics.clone(), snapshot, file, shown }
+        Self { budgets, metrics: metrics.clone(), world, file, shown }
     }
 
     /// Writes what has changed, again and again. Ends only when dropped.
@@ -62,7 +62,7 @@ impl BudgetKeeper {
 
     /// One turn; the last one is at the end of the drain.
     pub(super) fn turn(&self) {
-        self.budgets.turn(&self.snapshot.load().time_zone, Timestamp::now());
+        self.budgets.turn(&self.world.load().snapshot.time_zone, Timestamp::now());
         if let Some(file) = &self.file {
             file.write(|| self.budgets.changes(), || self.text());
         }

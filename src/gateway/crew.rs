@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::oneshot};
@@ -10,6 +13,9 @@ use crate::{
     host::{Service, Task},
     proxy::State,
 };
+
+/// How often idle connections to servers are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The workers: one thread each, with a runtime and upstream connections of its own. A connection
 /// stays with one of them, so that no byte of it ever wakes another thread. Measured beside one
@@ -41,6 +47,11 @@ impl Muster {
         (Self(called), services)
     }
 
+    /// What each of them goes by.
+    pub(super) fn states(&self) -> Vec<Arc<State>> {
+        self.0.iter().map(|(_, state)| Arc::clone(state)).collect()
+    }
+
     /// Waits until all have come.
     pub(super) async fn gather(self) -> Crew {
         let mut workers = Vec::new();
@@ -56,13 +67,12 @@ impl Muster {
 fn work(state: Arc<State>, come: oneshot::Sender<Handle>) -> Task {
     Box::pin(async move {
         let _ = come.send(Handle::current());
-        let mut sweeping = tokio::task::JoinSet::new();
-        for server in state.servers.values() {
-            let server = Arc::clone(server);
-            sweeping.spawn(async move { server.sweep_idle().await });
-        }
+        let mut tick = tokio::time::interval(SWEEP);
         // For as long as the runtime lives.
-        while sweeping.join_next().await.is_some() {}
+        loop {
+            tick.tick().await;
+            state.world.load().servers.values().for_each(|server| server.sweep_idle());
+        }
     })
 }
 

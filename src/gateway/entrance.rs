@@ -1,8 +1,12 @@
 use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 
 use super::{
     boot::{self, BootError},
@@ -23,14 +27,16 @@ use crate::{
 pub(super) struct Entrance {
     configured: SocketAddr,
     socket: std::net::TcpListener,
-    way: Arc<Way>,
+    way: Arc<ArcSwap<Way>>,
+    closed: oneshot::Receiver<()>,
 }
 
 /// What may wait in the system for a client that doesn't read, in bytes. Its own bound is megabytes, and
 /// with 2,000 such clients it has no room left for anybody's packets.
 const MOST_UNSENT: u32 = 128 * 1024;
 
-struct Way {
+/// How a connection gets in. It goes the way that it began.
+pub(super) struct Way {
     door: Arc<Door>,
     /// Whether a PROXY header comes first.
     wants_header: bool,
@@ -40,7 +46,69 @@ struct Way {
 }
 
 impl Entrance {
+    /// Binds the socket of a listener, until `closed`.
     pub(super) fn bind(
+        listener: &Listener,
+        way: Arc<ArcSwap<Way>>,
+        closed: oneshot::Receiver<()>,
+    ) -> Result<Self, BootError> {
+        let socket = boot::bind(listener.name.as_str(), listener.address)?;
+        Ok(Self { configured: listener.address, socket, way, closed })
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, BootError> {
+        self.socket.local_addr().map_err(BootError::Socket)
+    }
+
+    pub(super) fn socket(&self) -> Socket {
+        Socket { address: self.configured.to_string(), descriptor: self.socket.as_raw_fd() }
+    }
+
+    /// Accepts until the drain begins, or the listener is closed.
+    pub(super) async fn serve(self, crew: Arc<Crew>, state: Arc<State>, draining: Draining) {
+        let listener = match TcpListener::from_std(self.socket) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "a listener can't be served"),
+        };
+        let held = draining.clone();
+        let take = |socket: TcpStream, peer: SocketAddr| {
+            let way = self.way.load_full();
+            // Before anything is spawned or read: a refused peer costs an accept and a close.
+            let knock = Knock {
+                peer: peer.ip(),
+                wants_header: way.wants_header,
+                pressed: state.pressure.at_the_door(socket.as_raw_fd()),
+            };
+            let world = state.world.load();
+            let let_in = edge::let_in(keeper(&state, &world.snapshot), &way.places, &knock);
+            let Some(mut ticket) = way.counted(let_in, &state) else { return };
+            // For its hello, or its first head.
+            ticket.wait();
+            // The socket leaves the runtime that accepted it, for the one that will serve it.
+            let Ok(socket) = socket.into_std() else { return };
+            let draining = draining.clone();
+            crew.take(|state, post| way.pass(state, (socket, peer), (ticket, post), draining));
+        };
+        // No socket can be had, so there is nobody to close: those who have waited longest make way.
+        let starved = || {
+            state.metrics.reached(Limit::Descriptors);
+            let beyond = state.pressure.beyond_the_mark();
+            let _ = (0..beyond).all(|_| self.way.load().places.shed_oldest());
+        };
+        tokio::select! {
+            () = accept_all(listener, held, (take, starved)) => {}
+            _ = self.closed => {}
+        }
+    }
+}
+
+fn keeper<'s>(state: &'s State, snapshot: &'s Snapshot) -> Gatekeeper<'s> {
+    Gatekeeper { snapshot, bans: &state.bans, metrics: &state.metrics }
+}
+
+impl Way {
+    /// The way in by a listener.
+    pub(super) fn new(
         listener: &Listener,
         places: &Places,
         handshakes: &Arc<Handshakes>,
@@ -54,70 +122,20 @@ impl Entrance {
                 (DoorKind::Tls, Some(edge::server_config(tls).map_err(failed)?))
             }
         };
-        let socket = boot::bind(listener.name.as_str(), listener.address)?;
-        let door = Arc::new(Door { name: listener.name.clone(), kind });
-        let way = Way {
-            door,
+        Ok(Self {
+            door: Arc::new(Door { name: listener.name.clone(), kind }),
             wants_header: listener.proxy_protocol,
             tls,
             places: places.clone(),
             handshakes: Arc::clone(handshakes),
-        };
-        Ok(Self { configured: listener.address, socket, way: Arc::new(way) })
+        })
     }
 
+    /// The listener's name.
     pub(super) fn name(&self) -> &Name {
-        &self.way.door.name
+        &self.door.name
     }
 
-    pub(super) fn address(&self) -> Result<SocketAddr, BootError> {
-        self.socket.local_addr().map_err(BootError::Socket)
-    }
-
-    pub(super) fn socket(&self) -> Socket {
-        Socket { address: self.configured.to_string(), descriptor: self.socket.as_raw_fd() }
-    }
-
-    /// Accepts until the drain begins.
-    pub(super) async fn serve(self, crew: Arc<Crew>, state: Arc<State>, draining: Draining) {
-        let listener = match TcpListener::from_std(self.socket) {
-            Ok(listener) => listener,
-            Err(error) => return tracing::error!(%error, "a listener can't be served"),
-        };
-        let held = draining.clone();
-        let take = |socket: TcpStream, peer: SocketAddr| {
-            let way = &self.way;
-            // Before anything is spawned or read: a refused peer costs an accept and a close.
-            let knock = Knock {
-                peer: peer.ip(),
-                wants_header: way.wants_header,
-                pressed: state.pressure.at_the_door(socket.as_raw_fd()),
-            };
-            let snapshot = state.snapshot.load();
-            let let_in = edge::let_in(keeper(&state, &snapshot), &way.places, &knock);
-            let Some(mut ticket) = way.counted(let_in, &state) else { return };
-            // For its hello, or its first head.
-            ticket.wait();
-            // The socket leaves the runtime that accepted it, for the one that will serve it.
-            let Ok(socket) = socket.into_std() else { return };
-            let (way, draining) = (Arc::clone(way), draining.clone());
-            crew.take(|state, post| way.pass(state, (socket, peer), (ticket, post), draining));
-        };
-        // No socket can be had, so there is nobody to close: those who have waited longest make way.
-        let starved = || {
-            state.metrics.reached(Limit::Descriptors);
-            let beyond = state.pressure.beyond_the_mark();
-            let _ = (0..beyond).all(|_| self.way.places.shed_oldest());
-        };
-        accept_all(listener, held, (take, starved)).await;
-    }
-}
-
-fn keeper<'s>(state: &'s State, snapshot: &'s Snapshot) -> Gatekeeper<'s> {
-    Gatekeeper { snapshot, bans: &state.bans, metrics: &state.metrics }
-}
-
-impl Way {
     /// One connection, from the socket to its end.
     async fn pass(
         self: Arc<Self>,
@@ -147,9 +165,11 @@ impl Way {
         let transport = match &self.tls {
             None => Transport::Plain(socket),
             Some(tls) => {
+                let deadline = state.world.load().snapshot.timeouts.handshake;
+                let shaken = self.handshakes.accept(tls, (socket, peer.ip()), deadline);
                 let accepted = tokio::select! {
                     // Boxed, or every open connection would keep the room that its handshake took.
-                    accepted = Box::pin(self.handshakes.accept(tls, (socket, peer.ip()))) => accepted,
+                    accepted = Box::pin(shaken) => accepted,
                     () = ticket.lost() => {
                         let shed = ConnectionOutcome::Shed;
                         return state.metrics.connection_refused(&self.door.name, shed);
@@ -179,7 +199,7 @@ impl Way {
         (socket, peer): (&mut TcpStream, SocketAddr),
         ticket: &mut Ticket,
     ) -> Option<SocketAddr> {
-        let snapshot = state.snapshot.load_full();
+        let snapshot = Arc::clone(&state.world.load().snapshot);
         let header = tokio::select! {
             header = edge::take_proxy_header(socket, snapshot.timeouts.handshake) => header,
             () = ticket.lost() => return self.counted(Err(ConnectionOutcome::Shed), state),

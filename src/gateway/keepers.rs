@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper, planes};
+use super::{bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper};
 use crate::proxy::State;
 
 /// What outlives the process, and who keeps it.
@@ -13,13 +13,11 @@ pub(super) struct Keepers {
 impl Keepers {
     /// Puts back what was kept.
     pub(super) fn new(state: &State) -> Self {
-        let (metrics, snapshot) = (&state.metrics, &state.snapshot);
-        let state_dir = snapshot.load().state_dir.clone();
-        let pins = PinKeeper::new(planes::pins(state), metrics, state_dir.as_deref());
+        let (metrics, world) = (&state.metrics, &state.world);
         Self {
-            bans: Arc::new(BanKeeper::new(&state.bans, metrics, snapshot)),
-            budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, snapshot)),
-            pins: Arc::new(pins),
+            bans: Arc::new(BanKeeper::new(&state.bans, metrics, world)),
+            budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, world)),
+            pins: Arc::new(PinKeeper::new(world, metrics)),
         }
     }
 

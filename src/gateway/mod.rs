@@ -6,29 +6,36 @@ mod bans;
 mod boot;
 mod budgets;
 mod crew;
+mod doors;
 mod entrance;
+mod fleet;
 mod keepers;
 mod kept;
 mod kept_file;
 mod pins;
 mod planes;
 mod pressure;
+mod reload;
+mod sizes;
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use arc_swap::ArcSwap;
 pub use boot::BootError;
 use crew::Muster;
+use doors::Doors;
 use entrance::Entrance;
+use fleet::Fleet;
 use jiff::Timestamp;
 use keepers::Keepers;
 use planes::Planes;
+use reload::Reloader;
+use tokio::{sync::mpsc, task::JoinSet};
 
 pub use crate::host::Stop;
 use crate::{
@@ -36,36 +43,26 @@ use crate::{
     edge::Handshakes,
     host::{self, Service, Socket, Task},
     observe::{LogSink, Metrics},
-    policy::{BanMode, Bans, Budgets, Leases, Limiter, LimiterSizes, Places, Pressure, ToolLimits},
+    policy::{Bans, Budgets, Leases, Limiter, Places},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
-    snapshot::{ListenerKind, Snapshot, Upstream, UpstreamAuth},
+    snapshot::Snapshot,
     types::{Drain, Draining, FingerprintKey, Name},
-    upstream::Server,
+    upstream::World,
 };
 
 /// A gateway whose sockets are bound and which serves nobody yet.
 pub struct Gateway {
     state: State,
-    entrances: Vec<Entrance>,
+    /// What is read again.
+    file: Option<PathBuf>,
+    doors: Arc<Doors>,
+    opened: mpsc::UnboundedReceiver<Entrance>,
     admin: Planes,
     admin_file: Option<SocketFile>,
     keepers: Arc<Keepers>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
 }
-
-/// Buckets for keys that the upstream accepted, and for addresses with keys that it didn't:
-/// about a megabyte each.
-const BUCKETS: usize = 64 * 1024;
-
-/// Buckets for keys that begin alike, of addresses that strangers share.
-const PREFIXES: usize = 16 * 1024;
-
-/// Keys that no consumer has and whose budgets are counted: about ten megabytes, if so many come.
-const BUDGETS: usize = 64 * 1024;
-
-/// Nets whose wrong keys are counted: about two megabytes.
-const BAN_ENTRIES: usize = 32 * 1024;
 
 impl Gateway {
     /// Binds every socket and prepares what exchanges share. Asks no upstream anything.
@@ -80,34 +77,26 @@ impl Gateway {
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
         let pressure = pressure::of_descriptors(limits);
-        let handshakes = Arc::new(Handshakes::new(limits.handshakes, snapshot.timeouts.handshake));
-        let mut entrances = Vec::new();
-        for listener in &snapshot.listeners {
-            entrances.push(Entrance::bind(listener, &places, &handshakes)?);
-            if let ListenerKind::Tls(tls) = &listener.kind {
-                for certificate in &tls.certificates {
-                    metrics.certificate(&listener.name, &certificate.label, certificate.expires_at);
-                }
-            }
-        }
+        let handshakes = Arc::new(Handshakes::new(limits.handshakes));
+        let (doors, opened) = Doors::new(places.clone(), handshakes);
+        doors.change(doors.prepare(&snapshot)?);
         let audit = snapshot.audit.as_ref().map(|audit| audit::open(audit, &salt)).transpose()?;
         if let Some(auditor) = &audit {
             metrics.show_audit(&auditor.sink);
         }
         let (admin, admin_file) = Planes::bind(&snapshot)?;
-        let mut addresses = Vec::new();
-        for entrance in &entrances {
-            addresses.push((entrance.name().clone(), entrance.address()?));
-        }
+        let mut addresses = doors.addresses();
         addresses.extend(Name::parse("admin").zip(admin.address()?));
         metrics.config_loaded();
+        let servers = fleet::servers(&snapshot, (&metrics, &pressure), None);
+        let snapshot = Arc::new(snapshot);
+        let world = World { snapshot: Arc::clone(&snapshot), servers };
         let state = State {
-            limiter: Arc::new(Limiter::new(sizes(&snapshot))),
-            bans: Arc::new(Bans::new(if_counted(&snapshot, BAN_ENTRIES))),
-            budgets: Arc::new(Budgets::new(BUDGETS, &snapshot.time_zone, Timestamp::now())),
+            limiter: Arc::new(Limiter::new(sizes::of_limiter(&snapshot))),
+            bans: Arc::new(Bans::new(sizes::of_bans(&snapshot))),
+            budgets: Arc::new(Budgets::new(sizes::BUDGETS, &snapshot.time_zone, Timestamp::now())),
             leases: Leases::default(),
             places,
-            servers: servers(&snapshot, &metrics, &pressure),
             pressure,
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
@@ -116,11 +105,19 @@ impl Gateway {
             metrics,
             log,
             audit,
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            world: Arc::new(ArcSwap::from_pointee(world)),
         };
+        reload::show_certificates(&state, &state.world.load().snapshot);
         let keepers = Arc::new(Keepers::new(&state));
         let readiness = Readiness::default();
-        Ok(Self { state, entrances, admin, admin_file, keepers, readiness, addresses })
+        let (file, doors) = (None, Arc::new(doors));
+        Ok(Self { state, file, doors, opened, admin, admin_file, keepers, readiness, addresses })
+    }
+
+    /// The same gateway, which reads its configuration again from that file.
+    #[must_use]
+    pub fn reloading(self, file: PathBuf) -> Self {
+        Self { file: Some(file), ..self }
     }
 
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
@@ -130,7 +127,7 @@ impl Gateway {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.state.snapshot.load_full()
+        Arc::clone(&self.state.world.load().snapshot)
     }
 
     /// What its page says of a request that nobody sent: its head and body, from `peer`, through
@@ -154,15 +151,15 @@ impl Gateway {
         for (listener, address) in &self.addresses {
             tracing::info!(%listener, %address, "listening");
         }
-        warn_of_descriptors(self.state.snapshot.load().limits.connections);
-        if self.state.snapshot.load().state_dir.is_none() {
+        warn_of_descriptors(self.state.world.load().snapshot.limits.connections);
+        if self.state.world.load().snapshot.state_dir.is_none() {
             tracing::info!("no [state]: nothing is kept over a restart");
         }
-        let grace = self.state.snapshot.load().timeouts.shutdown;
+        let grace = self.state.world.load().snapshot.timeouts.shutdown;
         let (log, audit) = (self.state.log.clone(), self.state.audit.clone());
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
-        let services = self.services(draining);
+        let services = self.services(draining, matches!(stop, Stop::Signals));
         host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
         keepers.turn();
         if let Some(auditor) = audit {
@@ -171,16 +168,25 @@ impl Gateway {
         log.flush();
     }
 
-    fn services(self, draining: Draining) -> Vec<Service> {
+    fn services(self, draining: Draining, signals: bool) -> Vec<Service> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (muster, mut services) = Muster::call(&self.state, workers);
-        let sockets = self.entrances.iter().map(Entrance::socket).collect();
-        let planes = self.admin.serve(&self.state, self.readiness.clone());
-        let front = front(self.state, self.entrances, muster, (self.readiness, draining));
-        services.push(service("front", sockets, Box::pin(front)));
+        let (reload, asked) = mpsc::channel(1);
+        let planes = self.admin.serve(&self.state, self.readiness.clone(), reload);
+        let main = Arc::new(self.state);
+        let reloader = Reloader {
+            file: self.file,
+            main: Arc::clone(&main),
+            workers: muster.states(),
+            doors: Arc::clone(&self.doors),
+            fleet: Fleet::default(),
+            asked,
+        };
+        let front = front(main, self.opened, muster, (self.readiness, draining));
+        services.push(service("front", self.doors.sockets(), Box::pin(front)));
         let keepers = self.keepers;
         let beside = async move {
-            tokio::join!(planes, keepers.keep());
+            tokio::join!(planes, keepers.keep(), reloader.run(signals));
         };
         services.push(service("admin", Vec::new(), Box::pin(beside)));
         services
@@ -205,80 +211,32 @@ fn service(name: &'static str, sockets: Vec<Socket>, task: Task) -> Service {
     Service { name, sockets, task: Mutex::new(Some(task)) }
 }
 
-/// Accepts on every listener and gives connections to the workers. It ends when no listener accepts
-/// any more; connections live on.
+/// Accepts on every listener, also on those that a reload opens, and gives connections to the workers.
+/// It ends when no listener accepts any more; connections live on.
 async fn front(
-    state: State,
-    entrances: Vec<Entrance>,
+    state: Arc<State>,
+    mut opened: mpsc::UnboundedReceiver<Entrance>,
     muster: Muster,
-    (readiness, draining): (Readiness, Draining),
+    (readiness, mut draining): (Readiness, Draining),
 ) {
-    for server in state.servers.values() {
-        let server = Arc::clone(server);
-        let wants_bearer = wants_bearer(&state.snapshot.load(), &server.upstream.name);
-        tokio::spawn(async move {
-            tokio::join!(
-                server.keep_names_fresh(),
-                server.keep_dialect_known(wants_bearer),
-                server.end_idle_sessions(),
-            )
-        });
-    }
-    let memory = state.snapshot.load().limits.memory;
-    tokio::spawn(pressure::watch_memory(state.pressure.clone(), memory));
-    let (crew, state) = (Arc::new(muster.gather().await), Arc::new(state));
-    let mut accepting = tokio::task::JoinSet::new();
-    for entrance in entrances {
+    tokio::spawn(pressure::watch_memory(state.pressure.clone(), Arc::clone(&state.world)));
+    let crew = Arc::new(muster.gather().await);
+    let mut accepting = JoinSet::new();
+    let mut accept = |entrance: Entrance, draining: &Draining| {
         accepting.spawn(entrance.serve(Arc::clone(&crew), Arc::clone(&state), draining.clone()));
-    }
-    drop(draining);
-    readiness.set(Stage::Ready);
-    while accepting.join_next().await.is_some() {}
-}
-
-/// Whether some route puts keys into `Authorization` for this upstream.
-fn wants_bearer(snapshot: &Snapshot, upstream: &Name) -> bool {
-    let mut routes = snapshot.routes.iter().filter(|route| route.upstream.name == *upstream);
-    routes.any(|route| !route.is_web() && route.upstream_auth == UpstreamAuth::Bearer)
-}
-
-fn servers(
-    snapshot: &Snapshot,
-    metrics: &Metrics,
-    pressure: &Pressure,
-) -> HashMap<Name, Arc<Server>> {
-    let upstreams = snapshot.routes.iter().map(|route| &route.upstream);
-    let server = |upstream: &Arc<Upstream>| {
-        let shown = metrics.in_flight(&upstream.name);
-        let server = Server::new(Arc::clone(upstream)).within(shown, pressure.clone());
-        let server = server.counting(metrics.shared_streams(&upstream.name));
-        server.tools().configure(snapshot.tools_named_for(&upstream.name));
-        (upstream.name.clone(), Arc::new(server))
     };
-    upstreams.map(server).collect()
-}
-
-/// A consumer has a bucket for each route, for each rate of tools, and those beside the calls, of which
-/// hardly two are in use at once, for they refill in no time; four times the room makes a full set
-/// unlikely beyond notice.
-fn sizes(snapshot: &Snapshot) -> LimiterSizes {
-    let routes = snapshot.routes.iter().count();
-    let rates = |limits: &ToolLimits| limits.rates.as_ref().map_or(0, |rates| rates.len());
-    let of_routes = snapshot.routes.iter().filter_map(|route| route.mcp());
-    let of_routes: usize = of_routes.map(|route| rates(&route.tool_limits)).sum();
-    let of_consumer = |own: usize| if own > 0 { own } else { of_routes };
-    let consumers = snapshot.consumers.iter();
-    let buckets =
-        consumers.map(|consumer| 2 * routes + 1 + of_consumer(rates(&consumer.tool_limits)));
-    LimiterSizes {
-        configured: 4 * buckets.sum::<usize>(),
-        proven: BUCKETS,
-        addresses: BUCKETS,
-        prefixes: if_counted(snapshot, PREFIXES),
+    while let Ok(entrance) = opened.try_recv() {
+        accept(entrance, &draining);
     }
-}
-
-/// Room for what is counted of wrong keys, where they are.
-fn if_counted(snapshot: &Snapshot, entries: usize) -> usize {
-    if snapshot.bans.mode == BanMode::Off { 1 } else { entries }
+    readiness.set(Stage::Ready);
+    let watched = draining.clone();
+    loop {
+        tokio::select! {
+            Some(entrance) = opened.recv() => accept(entrance, &watched),
+            () = draining.begun() => break,
+        }
+    }
+    // Held here, it would keep the drain from its end.
+    drop((draining, watched));
+    while accepting.join_next().await.is_some() {}
 }

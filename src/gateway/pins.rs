@@ -1,10 +1,13 @@
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
 
 use super::kept_file::{self, KeptFile, Line};
 use crate::{
     observe::Metrics,
     policy::{PinLine, Pins},
     types::Name,
+    upstream::World,
 };
 
 /// How soon a change is written, and the count of changed tools set right.
@@ -16,39 +19,36 @@ const FILE: &str = "pins";
 /// Keeps the pinned tools over a restart, where there is a state directory, and counts those that have
 /// changed. What the operator lists is the operator's to keep.
 pub(super) struct PinKeeper {
-    pins: BTreeMap<Name, Arc<Pins>>,
+    world: Arc<ArcSwap<World>>,
     metrics: Metrics,
     file: Option<KeptFile>,
 }
 
 impl PinKeeper {
-    /// The keeper of these pins, with those of the file put back.
-    pub(super) fn new(
-        pins: BTreeMap<Name, Arc<Pins>>,
-        metrics: &Metrics,
-        state_dir: Option<&Path>,
-    ) -> Self {
-        let file = state_dir.filter(|_| !pins.is_empty()).map(|dir| {
+    /// The keeper of the pins of these servers, with those of the file put back.
+    pub(super) fn new(world: &Arc<ArcSwap<World>>, metrics: &Metrics) -> Self {
+        let now = world.load();
+        let file = now.snapshot.state_dir.as_deref().map(|dir| {
+            let pins = now.pins();
             let is_whole = kept_file::read_lines(dir, FILE, |line| restore(&pins, line));
             KeptFile::new(dir, FILE, is_whole.then(|| changes(&pins)))
         });
-        Self { pins, metrics: metrics.clone(), file }
+        Self { world: Arc::clone(world), metrics: metrics.clone(), file }
     }
 
     /// Writes what has changed, again and again. Ends only when dropped.
     pub(super) async fn keep(self: Arc<Self>) {
-        if !self.pins.is_empty() {
-            kept_file::keep(self, TURN, Self::turn).await;
-        }
+        kept_file::keep(self, TURN, Self::turn).await;
     }
 
     /// One turn; the last one is at the end of the drain.
     pub(super) fn turn(&self) {
-        for (upstream, pins) in &self.pins {
+        let pins = self.world.load().pins();
+        for (upstream, pins) in &pins {
             self.metrics.changed_tools(upstream, pins.changed());
         }
         if let Some(file) = &self.file {
-            file.write(|| changes(&self.pins), || text(&self.pins));
+            file.write(|| changes(&pins), || text(&pins));
         }
     }
 }
@@ -85,27 +85,53 @@ fn restore(pins: &BTreeMap<Name, Arc<Pins>>, line: &str) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{observe::LogSink, policy::PinMode, types::ToolDigest};
+    use std::path::Path;
 
-    fn keeper(dir: &Path, pins: Pins) -> (Arc<Pins>, PinKeeper) {
-        let pins = Arc::new(pins);
-        let of = BTreeMap::from([(Name::parse("postiz").unwrap(), Arc::clone(&pins))]);
+    use crate::{
+        config::{Surroundings, compile_text},
+        gateway::fleet,
+        observe::LogSink,
+        policy::{Pin, Pressure},
+        types::ToolDigest,
+    };
+
+    /// The keeper of a server whose tools are pinned, perhaps by a list of the operator's own.
+    fn keeper(dir: &Path, listed: Option<&str>) -> (Arc<Pins>, PinKeeper) {
+        let own = listed.map_or(String::new(), |list| {
+            let file = dir.join("listed");
+            std::fs::write(&file, list).unwrap();
+            format!(", pins = {file:?}")
+        });
+        let text = format!(
+            "listeners = [{{ name = \"http\", address = \"127.0.0.1:0\" }}]\n\
+             upstreams.postiz = {{ endpoints = [\"http://127.0.0.1:1\"], pin = \"enforce\"{own} }}\n\
+             routes = [{{ name = \"mcp\", paths = [\"/mcp\"], upstream = \"postiz\" }}]\n\
+             state.dir = {dir:?}\n"
+        );
+        let around = Surroundings {
+            base_dir: Path::new("."),
+            environment: &|_| None,
+            now: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let snapshot = compile_text(&text, around).snapshot.unwrap();
         let metrics = Metrics::new(&LogSink::memory());
-        (pins, PinKeeper::new(of, &metrics, Some(dir)))
+        let servers = fleet::servers(&snapshot, (&metrics, &Pressure::none()), None);
+        let world = World { snapshot: Arc::new(snapshot), servers };
+        let pins = world.pins().into_values().next().unwrap();
+        (pins, PinKeeper::new(&Arc::new(ArcSwap::from_pointee(world)), &metrics))
     }
 
     #[test]
     fn what_was_seen_and_accepted_is_read_back() {
         let dir = tempfile::TempDir::new().unwrap();
-        let on_first_use = || Pins::on_first_use(PinMode::Enforce);
-        let (pins, first) = keeper(dir.path(), on_first_use());
+        let (pins, first) = keeper(dir.path(), None);
         first.turn();
         assert!(!dir.path().join(FILE).exists(), "nothing has changed");
         pins.see("read", ToolDigest::of("1"));
         pins.see("post \"all\" \u{1f680}", ToolDigest::of("1"));
         pins.see("read", ToolDigest::of("2"));
         first.turn();
-        let (again, _) = keeper(dir.path(), on_first_use());
+        let (again, _) = keeper(dir.path(), None);
         assert_eq!(again.list(), pins.list());
         assert!(!again.let_in("read"));
     }
@@ -113,11 +139,16 @@ mod tests {
     #[test]
     fn the_operators_own_list_is_not_mixed_with_what_was_kept() {
         let dir = tempfile::TempDir::new().unwrap();
-        let (pins, first) = keeper(dir.path(), Pins::on_first_use(PinMode::Enforce));
+        let (pins, first) = keeper(dir.path(), None);
         pins.see("post", ToolDigest::of("1"));
         first.turn();
-        let listed = || Pins::of(PinMode::Enforce, [("read".into(), ToolDigest::of("1"))]);
-        let (pins, keeper) = keeper(dir.path(), listed());
+        let listed = PinLine::of(
+            &Name::parse("postiz").unwrap(),
+            &"read".into(),
+            Pin { accepted: Some(ToolDigest::of("1")), seen: None },
+        );
+        let listed = serde_json::to_string(&listed).unwrap();
+        let (pins, keeper) = keeper(dir.path(), Some(&listed));
         assert!(pins.let_in("read") && !pins.let_in("post"));
         pins.see("post", ToolDigest::of("1"));
         keeper.turn();
@@ -132,7 +163,7 @@ mod tests {
         let bad = line.replace("\"accepted\":null", "\"accepted\":\"12\"");
         let text = format!("{line}\n{bad}\n{other}\nx\n");
         std::fs::write(dir.path().join(FILE), &text).unwrap();
-        let (pins, keeper) = keeper(dir.path(), Pins::on_first_use(PinMode::Enforce));
+        let (pins, keeper) = keeper(dir.path(), None);
         assert_eq!(pins.list().len(), 1);
         assert_eq!(std::fs::read_to_string(dir.path().join("pins.bad")).unwrap(), text);
         keeper.turn();

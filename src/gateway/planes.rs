@@ -1,15 +1,12 @@
-use std::{collections::BTreeMap, net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
+use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
 
-use tokio::net;
+use tokio::{net, sync::mpsc};
 
 use super::boot::{self, BootError};
 use crate::{
-    admin::{self, App, Control, Listening, Readiness, SocketFile},
-    policy::Pins,
+    admin::{self, App, Control, Listening, Readiness, ReloadAsked, SocketFile},
     proxy::State,
     snapshot::Snapshot,
-    types::Name,
-    upstream::Server,
 };
 
 /// The address and the socket of the admin plane, bound and not served yet.
@@ -41,13 +38,13 @@ impl Planes {
         self,
         state: &State,
         readiness: Readiness,
+        reload: mpsc::Sender<ReloadAsked>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let servers = state.servers.values().map(Arc::clone).collect();
-        let monitor = admin::monitor(state.metrics.clone(), readiness, servers);
+        let monitor = admin::monitor(state.metrics.clone(), readiness, Arc::clone(&state.world));
         let control = admin::control(Control {
             bans: Arc::clone(&state.bans),
-            pins: Arc::new(pins(state)),
-            snapshot: Arc::clone(&state.snapshot),
+            world: Arc::clone(&state.world),
+            reload,
             metrics: state.metrics.clone(),
         });
         async move {
@@ -60,13 +57,6 @@ impl Planes {
             tokio::join!(serve(address, monitor), serve(socket, control));
         }
     }
-}
-
-/// The pinned tools of those upstreams that have some.
-pub(super) fn pins(state: &State) -> BTreeMap<Name, Arc<Pins>> {
-    let pins =
-        |(name, server): (&Name, &Arc<Server>)| Some((name.clone(), Arc::clone(server.pins()?)));
-    state.servers.iter().filter_map(pins).collect()
 }
 
 async fn serve(listening: Option<std::io::Result<Listening>>, app: App) {

@@ -1,11 +1,13 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::time;
 
 use crate::{
     host,
     policy::{Descriptors, Pressure},
     snapshot::{Limits, MemoryMark},
+    upstream::World,
 };
 
 /// How often the memory in use is looked at.
@@ -20,14 +22,15 @@ pub(super) fn of_descriptors(limits: &Limits) -> Pressure {
 }
 
 /// Looks at the memory in use again and again. Ends only where the system doesn't tell.
-pub(super) async fn watch_memory(pressure: Pressure, mark: MemoryMark) {
-    let Some(marks) = marks(mark) else {
+pub(super) async fn watch_memory(pressure: Pressure, world: Arc<ArcSwap<World>>) {
+    if marks(world.load().snapshot.limits.memory).is_none() {
         return tracing::warn!("this system doesn't tell of memory: limits.memory isn't held");
-    };
+    }
     let mut tick = time::interval(LOOK);
     loop {
         tick.tick().await;
-        let Some(in_use) = host::resident_memory() else { continue };
+        let marks = marks(world.load().snapshot.limits.memory);
+        let Some((in_use, marks)) = host::resident_memory().zip(marks) else { continue };
         if pressure.memory(in_use, marks) {
             match pressure.memory_is_short() {
                 true => tracing::warn!(in_use, mark = marks.0, "memory is short: shedding"),

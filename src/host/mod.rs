@@ -11,4 +11,4 @@ pub use accepting::accept_all;
 pub use descriptors::raise_descriptor_limit;
 pub use memory::{memory_limit, resident_memory};
 pub use server::{Service, Socket, Task, run};
-pub use stop::Stop;
+pub use stop::{Hangups, Stop};

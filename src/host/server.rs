@@ -29,6 +29,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A bound socket under the address that the configuration gives it. Whoever accepts on it owns it,
 /// so that it closes when the drain begins and new clients aren't left waiting in its backlog.
+#[derive(Clone)]
 pub struct Socket {
     /// The configured address.
     pub address: String,

@@ -60,7 +60,27 @@ impl Ending {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+}
+
+/// SIGHUP: somebody wants the configuration to be read again. Unheard, it would end the process and
+/// every stream with it.
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// From here on they are heard.
+    ///
+    /// # Errors
+    /// Where the system lets nobody listen.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for one. Those that come before it is waited for are one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
 }
 
 impl Signals {
@@ -68,20 +88,13 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     async fn ending(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                // Unheard, it would end the process and every stream with it.
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: reload isn't in this version; restart to apply changes");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -3,9 +3,11 @@ use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
+    sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
 
 use super::{
@@ -121,10 +123,11 @@ pub struct LimiterSizes {
     pub prefixes: usize,
 }
 
-/// The buckets, in tables whose size is fixed at start: made-up keys and addresses cost no memory.
+/// The buckets, in tables whose size the configuration alone decides: made-up keys and addresses cost no
+/// memory.
 pub struct Limiter {
     hasher: RandomState,
-    configured: Table,
+    configured: ArcSwap<Table>,
     proven: Table,
     addresses: Table,
     prefixes: Table,
@@ -135,10 +138,19 @@ impl Limiter {
     pub fn new(sizes: LimiterSizes) -> Self {
         Self {
             hasher: RandomState::new(),
-            configured: Table::new(sizes.configured),
+            configured: ArcSwap::from_pointee(Table::new(sizes.configured)),
             proven: Table::new(sizes.proven),
             addresses: Table::new(sizes.addresses),
             prefixes: Table::new(sizes.prefixes),
+        }
+    }
+
+    /// Makes room for the buckets of another configuration's keys. What a key has used stays used, but
+    /// for a call that is charged in the moment of the change.
+    pub fn make_room(&self, sizes: LimiterSizes, now: Nanos) {
+        let table = self.configured.load();
+        if !table.is_of(sizes.configured) {
+            self.configured.store(Arc::new(table.resized(sizes.configured, now)));
         }
     }
 
@@ -152,7 +164,7 @@ impl Limiter {
         quota: Quota,
         at: (NonZeroU32, Nanos),
     ) -> Result<(), Denial> {
-        self.take(&self.configured, bucket, quota, at)
+        self.take(&self.configured.load(), bucket, quota, at)
     }
 
     /// Takes `cells` calls from the bucket of a key that the upstream has accepted.

@@ -39,6 +39,29 @@ impl Table {
         Self { sets: (0..sets).map(|_| Mutex::default()).collect() }
     }
 
+    /// Whether a table with room for so many keys would be as large as this one.
+    pub(super) fn is_of(&self, slots: usize) -> bool {
+        self.sets.len() == slots.div_ceil(WAYS).next_power_of_two()
+    }
+
+    /// A table of another size with the states of this one, but for those that are as good as new. A
+    /// set of a smaller one may have no room for all: then the fullest stay.
+    pub(super) fn resized(&self, slots: usize, now: Nanos) -> Self {
+        let table = Self::new(slots);
+        for set in 0..self.sets.len() {
+            let Some(states) = self.lock(set).map(|states| *states) else { continue };
+            for state in states.into_iter().filter(|state| state.arrival > now.0) {
+                // Where it was zero, it is one: in a set of its own in either table.
+                let Some(mut into) = table.lock(table.set_of(state.tag)) else { continue };
+                let least = into.iter_mut().min_by_key(|other| other.arrival);
+                if let Some(least) = least.filter(|least| least.arrival < state.arrival) {
+                    *least = state;
+                }
+            }
+        }
+        table
+    }
+
     /// The slot of a key that has one.
     pub(super) fn find(&self, hash: u64) -> Option<Slot> {
         let tag = tag(hash);
@@ -138,6 +161,23 @@ impl StateStore for Glance<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_use_is_in_use_in_a_table_of_another_size_too() {
+        let table = Table::new(8 * WAYS);
+        for hash in 1..=40 {
+            let slot = table.claim(hash, Nanos(0)).unwrap();
+            let until = 100 + hash;
+            Slots(&table).measure_and_replace(&slot, |_| Ok::<_, ()>(((), until.into()))).unwrap();
+        }
+        let larger = table.resized(1024, Nanos(120));
+        for hash in 1..=40 {
+            assert_eq!(larger.find(hash).is_some(), hash > 20, "{hash}");
+        }
+        let least = larger.resized(1, Nanos(120));
+        assert_eq!((1..=40).filter(|hash| least.find(*hash).is_some()).count(), WAYS);
+        assert!(least.find(40).is_some() && least.is_of(WAYS) && !least.is_of(WAYS + 1));
+    }
 
     #[test]
     fn a_slot_in_use_is_never_evicted_and_an_idle_one_is() {

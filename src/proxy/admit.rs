@@ -105,7 +105,7 @@ pub(super) fn enter<'s, 'a>(
     head: &'a RequestHead,
     known: &mut Known,
 ) -> Result<(Lead<'s, 'a>, Source<'s>), Denial> {
-    let (access, routes) = (&place.snapshot.access, &place.snapshot.routes);
+    let (access, routes) = (&place.snapshot().access, place.routes);
     gates::room(&place.room, place.state)?;
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
@@ -127,7 +127,7 @@ pub(super) fn enter<'s, 'a>(
         known.origin = gates::origin(head, scheme, lead.rules)?;
         known.challenge = oauth::challenge(head, scheme, lead);
     }
-    Ok((lead, Source { client, trusted_header: &access.trusted_header, scheme }))
+    Ok((lead, Source { client, address_field: routes.address_field(), scheme }))
 }
 
 /// The rest of the page for a site: how often an address may come, and how large a body may be.
@@ -142,7 +142,7 @@ pub(super) fn visit(
     gates::body_has_a_meaning(head)?;
     gates::body_fits(head, rules)?;
     let upgrade = head.upgrade.filter(|_| rules.websocket);
-    let turn = quota::turn(place.state, route)?;
+    let turn = quota::turn(&place.world, route)?;
     Ok(Visit { permit: Permit(()), max_body: rules.max_body, upgrade, turn })
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn admit(
     client: &mut Client<'_>,
     known: &mut Known,
 ) -> Result<Admission, Stopped> {
-    let (state, snapshot) = (place.state, place.snapshot);
+    let (state, world, snapshot) = (place.state, &*place.world, place.snapshot());
     let McpLead { route, rules, ref path, key, .. } = entered.lead;
     gates::method(head.method)?;
     gates::media_type(head)?;
@@ -176,14 +176,14 @@ pub(super) async fn admit(
     let knocked = quota::knock(state, snapshot, asks, (entered.source.client, known.prefix));
     // Behind the knock: what they answer is for who may ask. Another's session is unknown, like one
     // that never was.
-    let silent = gates::stream_says_something(head.method, state, route);
+    let silent = gates::stream_says_something(head.method, world, route);
     silent.map_err(|denial| quota::first_of(&knocked, denial))?;
     let heads = judge::heads(&head.fields);
     let named = (&head.fields, &heads);
     let session = session::open(&state.seal, named, &entered.lead, &credential.digest);
     let session = session.map_err(|denial| quota::first_of(&knocked, denial))?;
     let (asks, from) = ((head.method, path.query()), (known.legacy.as_ref(), &session));
-    let heard = shared::answer_finds_its_way(state, route, asks, from);
+    let heard = shared::answer_finds_its_way(world, route, asks, from);
     heard.map_err(|denial| quota::first_of(&knocked, denial))?;
     // The whole body before anything goes upstream: no half request ever does, and the bytes that
     // are judged are the bytes that are forwarded. The quota comes behind it, because what a call
@@ -208,7 +208,7 @@ pub(super) async fn admit(
     let lease = quota::stream(state, (&**route, holder), (entered.source.client, bounds), opens)?;
     // The last that is asked of the call itself: its record is there before the call is anywhere else.
     audit::begun(place, known, client).await?;
-    let turn = quota::turn(state, route)?;
+    let turn = quota::turn(world, route)?;
     // Last, because it waits for an answer. What was judged goes on, but for the names of the messages.
     let (body, awaited) = shared::awaited(known, body)?;
     let whose = (credential, principal, session);
@@ -223,7 +223,7 @@ fn pay(
     (method, body): (Method, &Bytes),
     known: &mut Known,
 ) -> Result<Payer, Denial> {
-    let (state, snapshot) = (place.state, place.snapshot);
+    let (state, snapshot) = (place.state, place.snapshot());
     let holder = principal.holder(credential.digest);
     let call = (method == Method::Post).then(|| mcp::read(body)).transpose();
     // What can't be read costs as much as a call.
@@ -253,8 +253,12 @@ fn allow(
     caller: Caller<'_>,
     asked: Option<(&Body, &[u8], &Heads<'_>)>,
 ) -> Result<(Option<Rulebook>, Spending), Stopped> {
-    let (state, snapshot) = (place.state, place.snapshot);
-    let book = judge::rulebook(rules, caller.principal.consumer(), state.server(route));
+    let (state, snapshot) = (place.state, place.snapshot());
+    let book = judge::rulebook(
+        rules,
+        caller.principal.consumer(),
+        place.world.server(route).map(|server| &**server),
+    );
     let Some((call, body, heads)) = asked else { return Ok((book, Spending::default())) };
     judge::head_agrees(heads, call)?;
     judge::calls(book.as_ref(), heads, (call, body))?;

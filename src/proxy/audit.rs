@@ -61,7 +61,7 @@ pub(super) fn note(
     let consumer = principal.consumer();
     let level = AuditLevel::of(rules.audit, consumer.and_then(|consumer| consumer.audit));
     let come_first = level == AuditLevel::Required && call.messages().iter().any(is_audited);
-    let (Some(auditor), Some(settings)) = (&place.state.audit, &place.snapshot.audit) else {
+    let (Some(auditor), Some(settings)) = (&place.state.audit, &place.snapshot().audit) else {
         return Audited { calls: Vec::new(), come_first };
     };
     if level == AuditLevel::Off {

@@ -206,7 +206,7 @@ fn write_head(
     write_request_line(out, head.method, &path.0);
     write_host(out, head, entered.lead.route);
     // The field of the client's address ends here whoever wrote it: the upstream may believe it too.
-    let address = entered.source.trusted_header.as_bytes();
+    let address = entered.source.address_field.as_bytes();
     let ends_here = |name: &[u8]| DROPPED.contains(&name) || is_forwarding(name) || name == address;
     for (name, value) in head.fields.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(out, name, value);

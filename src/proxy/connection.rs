@@ -41,7 +41,7 @@ async fn http1(
     let mut begun = pin!(watched.begun());
     let mut first = true;
     loop {
-        let (limits, timeouts) = bounds(&state.snapshot.load(), first);
+        let (limits, timeouts) = bounds(&state.world.load().snapshot, first);
         first = false;
         let begins = connection.used();
         ticket.wait();
@@ -56,10 +56,12 @@ async fn http1(
             return state.metrics.connection_refused(&door.name, Shed);
         }
         // Loaded now, and not before the wait: a change may have come in between.
-        let snapshot = state.snapshot.load_full();
+        let world = state.world.load_full();
+        let routes = Arc::clone(&world.snapshot.routes);
         let mut place = Place {
             state: &state,
-            snapshot: &snapshot,
+            world,
+            routes: &routes,
             door: &door,
             peer: peer.ip(),
             begins,
@@ -87,7 +89,7 @@ async fn http1(
         match after {
             Next::Keep => {}
             Next::Close => {
-                let _ = connection.finish(snapshot.timeouts.write_stall).await;
+                let _ = connection.finish(place.snapshot().timeouts.write_stall).await;
                 return;
             }
             Next::Reset => return connection.stream().reset_on_drop(),

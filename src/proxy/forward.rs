@@ -74,7 +74,7 @@ pub(super) async fn forward<'a>(
     (admission, spending): (&'a mut Admission, &mut Spending),
 ) -> Result<Sent<'a>, Stopped> {
     let route = entered.lead.route;
-    let server = place.state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
+    let server = place.world.server(route).ok_or(Denial::UpstreamDown)?;
     let path = compose::path(entered, admission);
     let asks = (&*admission, &path);
     let streams = shared::to_share(server, head.method, admission);
@@ -279,16 +279,16 @@ impl Asked<'_, '_, '_, '_> {
         _permit: &Permit,
         Request { head, body }: Request<'_>,
     ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
-        let patience = self.place.snapshot.timeouts.upstream_first_byte;
+        let patience = self.place.snapshot().timeouts.upstream_first_byte;
         let wanted = (&self.server.upstream.name, self.method, patience);
         let mut draining = self.place.draining.clone();
         let asked = async {
-            let connect = self.place.snapshot.timeouts.upstream_connect;
+            let connect = self.place.snapshot().timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
             let mut connection = connected.map_err(|why| unreachable(self.place, why))?;
             // Before the first byte: who is gone in the middle of it may have had it done.
             self.spending.sent();
-            let stall = self.place.snapshot.timeouts.write_stall;
+            let stall = self.place.snapshot().timeouts.write_stall;
             let mut parts = [IoSlice::new(&head), IoSlice::new(body)];
             let written = connection.write_until_heard(&mut parts, stall, is_answered).await;
             if matches!(&written, Err(error) if error.kind() == io::ErrorKind::TimedOut) {

@@ -22,6 +22,7 @@ use crate::{
         Credential, CredentialForm, Denial, Limit, Malformation, Method, Name, WebPath,
         is_key_segment,
     },
+    upstream::World,
     wire::{Fields, Framing, RequestHead},
 };
 
@@ -281,10 +282,10 @@ pub(super) fn nothing_passes_for_a_key(
 /// 405 clients know that there is none (MCP transports, *Listening for Messages from the Server*).
 pub(super) fn stream_says_something(
     method: Method,
-    state: &State,
+    world: &World,
     route: &Route,
 ) -> Result<(), Denial> {
-    let silent = method == Method::Get && state.dialect(route) == Some(Dialect::Stateless);
+    let silent = method == Method::Get && world.dialect(route) == Some(Dialect::Stateless);
     if silent { Err(Denial::Method) } else { Ok(()) }
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn serve(
     mut draining: Draining,
 ) {
     let site = Site { state, door, peer, draining: draining.clone() };
-    let timeouts = site.state.snapshot.load().timeouts;
+    let timeouts = site.state.world.load().snapshot.timeouts;
     let Some(mut client) = site.greet(&mut ticket, transport).await else { return };
     let mut cut = draining.clone();
     let mut exchanges = JoinSet::new();
@@ -131,9 +131,9 @@ struct Site {
 impl Site {
     /// Waits for the client's greeting.
     async fn greet(&self, ticket: &mut Ticket, transport: Transport) -> Option<Http2<Transport>> {
-        let (snapshot, metrics) = (self.state.snapshot.load_full(), &self.state.metrics);
-        let timeouts = snapshot.timeouts;
-        let bounds = (head_limits(&snapshot), timeouts.write_stall);
+        let (world, metrics) = (self.state.world.load_full(), &self.state.metrics);
+        let timeouts = world.snapshot.timeouts;
+        let bounds = (head_limits(&world.snapshot), timeouts.write_stall);
         let mut draining = self.draining.clone();
         tokio::select! {
             greeted = timeout(timeouts.head, Http2::greet(transport, bounds, metrics.clone())) => {
@@ -155,7 +155,7 @@ impl Site {
 
     /// Whether the peer is a proxy, with many clients behind it.
     fn is_shared(&self) -> bool {
-        self.state.snapshot.load().access.trusted_proxies.trusts(self.peer.ip())
+        self.state.world.load().snapshot.access.trusted_proxies.trusts(self.peer.ip())
     }
 
     /// The connection made way for another.
@@ -171,19 +171,20 @@ impl Site {
         mut client: Client<'_>,
     ) -> (End, bool) {
         let Self { state, door, peer, draining } = self;
-        let snapshot = state.snapshot.load_full();
+        let world = state.world.load_full();
+        let routes = Arc::clone(&world.snapshot.routes);
+        let trusted_proxies = &world.snapshot.access.trusted_proxies;
+        let room = state.places.take((peer.ip(), trusted_proxies), |limit| {
+            state.metrics.reached(limit);
+        });
         let mut place = Place {
             state: &state,
-            snapshot: &snapshot,
+            world,
+            routes: &routes,
             door: &door,
             peer: peer.ip(),
             begins: 0,
-            room: state
-                .places
-                .take((peer.ip(), &snapshot.access.trusted_proxies), |limit| {
-                    state.metrics.reached(limit);
-                })
-                .map_or_else(Room::Lacking, Room::Own),
+            room: room.map_or_else(Room::Lacking, Room::Own),
             trusted: false,
             draining,
         };

@@ -18,16 +18,19 @@ use crate::{
     mcp::Body,
     observe::{LoggablePath, Outcome},
     policy::{Consumer, Ticket},
-    snapshot::{Lead, McpLead, McpRoute, Route, Snapshot, WebLead},
+    snapshot::{Lead, McpLead, McpRoute, Route, Routes, Snapshot, WebLead},
     types::{Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
-    upstream::Seat,
+    upstream::{Seat, World},
     wire::{Client, Framing},
 };
 
 /// Where an exchange takes place: what it can ask, and what it stands under.
 pub(super) struct Place<'s> {
     pub(super) state: &'s State,
-    pub(super) snapshot: &'s Snapshot,
+    /// What is in force. What lasts goes on with what is in force then.
+    pub(super) world: Arc<World>,
+    /// The routes of when it began, among them its own.
+    pub(super) routes: &'s Routes,
     pub(super) door: &'s Door,
     pub(super) peer: IpAddr,
     /// Where on the connection the request begins, in bytes.
@@ -101,7 +104,7 @@ pub(super) type WebEntered<'s, 'a> = Entered<'s, WebLead<'s, 'a>>;
 pub(super) struct Source<'s> {
     pub(super) client: IpAddr,
     /// The field that a trusted proxy writes the client's address to.
-    pub(super) trusted_header: &'s str,
+    pub(super) address_field: &'s str,
     pub(super) scheme: &'static str,
 }
 
@@ -159,6 +162,22 @@ pub(super) enum Next {
     /// It is closed after what the client still sends was read away, or a reset would overtake
     /// the answer.
     Linger,
+}
+
+impl Place<'_> {
+    /// The configuration in force.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.world.snapshot
+    }
+
+    /// Takes what is in force now. An old configuration lives no longer than until everything that was
+    /// begun under it has moved.
+    pub(super) fn keep_up(&mut self) {
+        let now = self.state.world.load();
+        if !Arc::ptr_eq(&now, &self.world) {
+            self.world = Arc::clone(&now);
+        }
+    }
 }
 
 impl Known {

@@ -9,7 +9,7 @@ use crate::{
     policy::{Aside, Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
     types::{AddressGroup, Credential, Denial, KeyDigest, Limit, Method, Nanos, Secret},
-    upstream::Turn,
+    upstream::{Turn, World},
     wire::Framing,
 };
 
@@ -214,8 +214,8 @@ pub(super) fn stream(
 }
 
 /// A turn at the upstream: a slow one is not helped by more requests.
-pub(super) fn turn(state: &State, route: &Route) -> Result<Turn, Denial> {
-    let server = state.servers.get(&route.upstream.name).ok_or(Denial::UpstreamDown)?;
+pub(super) fn turn(world: &World, route: &Route) -> Result<Turn, Denial> {
+    let server = world.server(route).ok_or(Denial::UpstreamDown)?;
     server.turn().ok_or(Denial::Overload(Limit::MaxRequests))
 }
 

@@ -93,6 +93,6 @@ pub(super) fn so_far(place: &Place<'_>, known: &Known, event: Event) -> Record {
 /// What a message's tool is counted as: by its name where its upstream's are known by it.
 fn label(place: &Place<'_>, known: &Known, message: &Message) -> ToolLabel {
     let Some(tool) = message.tool() else { return ToolLabel::NONE };
-    let server = known.route.as_ref().and_then(|route| place.state.server(route));
+    let server = known.route.as_ref().and_then(|route| place.world.server(route));
     server.map_or(ToolLabel::OTHER, |server| server.tools().label(tool.as_str()))
 }

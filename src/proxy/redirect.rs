@@ -18,7 +18,7 @@ pub(super) fn to_tls(
     head: &RequestHead,
     (port, known): (u16, &mut Known),
 ) -> Result<Answer, Denial> {
-    let (routes, access) = (&place.snapshot.routes, &place.snapshot.access);
+    let (routes, access) = (place.routes, &place.snapshot().access);
     let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
     known.would_be(gates::comes_from(client, &access.nets)?);

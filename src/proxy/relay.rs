@@ -4,7 +4,7 @@
 //! Where there are rules a stream goes on event by event, and any other answer whole: half a list can't
 //! be judged.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -78,7 +78,9 @@ pub(super) async fn relay(
     if events.is_some() {
         record::stream_opened(place, known, status, client.used() - place.begins);
     }
-    let learner = Learner::of(place, (known, sent.admission), &sent.answer);
+    let server = Arc::clone(&sent.answer.server);
+    let teaches = (&place.state.metrics, &*server);
+    let learner = Learner::of(teaches, (known, sent.admission), &sent.answer);
     let mut pump = Pump::new(place, client, out, events);
     let seat = sent.seated.as_ref().map(Seated::seat);
     let said = Said { entered, admission: sent.admission, learner, seat };
@@ -108,7 +110,8 @@ async fn sifted(
     if let Some(book) = &sent.admission.book
         && is_json(&sent.answer.head.fields)
     {
-        let learner = Learner::of(place, (known, sent.admission), &sent.answer);
+        let teaches = (&place.state.metrics, &*sent.answer.server);
+        let learner = Learner::of(teaches, (known, sent.admission), &sent.answer);
         body = sieve::sifted(body, (book, learner)).map_err(|why| refused(why, sent))?;
     } else if status == StatusCode::OK && !body.is_empty() && waits_for_a_message(head, known) {
         // It could be a list to somebody.
@@ -134,7 +137,7 @@ async fn sifted(
         out.put_whole(body.into());
     }
     out.end();
-    let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
+    let written = client.send(&mut out, place.snapshot().timeouts.write_stall).await;
     let written = record::was_sent(place, &written);
     Ok(End {
         status: Some(status.as_u16()),

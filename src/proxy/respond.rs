@@ -81,14 +81,14 @@ const SITE_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The methods of where a request went, as far as it got.
 fn methods(place: &Place<'_>, known: &Known) -> &'static str {
-    let any_site = || place.snapshot.routes.iter().any(|route| route.is_web());
+    let any_site = || place.routes.iter().any(|route| route.is_web());
     match &known.route {
         Some(route) if route.is_web() => match route.oauth {
             Some(OauthPart::Read) => "GET, HEAD, OPTIONS",
             Some(OauthPart::Write) => "POST, OPTIONS",
             Some(OauthPart::Resource) | None => SITE_METHODS,
         },
-        Some(route) if place.state.dialect(route) == Some(Dialect::Stateless) => STATELESS_METHODS,
+        Some(route) if place.world.dialect(route) == Some(Dialect::Stateless) => STATELESS_METHODS,
         None if any_site() => SITE_METHODS,
         _ => METHODS,
     }
@@ -165,7 +165,7 @@ pub(super) async fn send(
 /// A ban of one client behind a proxy is no reason to end a connection that others use too.
 fn is_of_one_behind_a_proxy(place: &Place<'_>, denial: Denial) -> bool {
     let banned = matches!(denial, Denial::Banned { .. });
-    banned && place.snapshot.access.trusted_proxies.trusts(place.peer)
+    banned && place.snapshot().access.trusted_proxies.trusts(place.peer)
 }
 
 /// Whether the connection ends with this denial. After most of them it can't be trusted to be in step.
@@ -336,7 +336,7 @@ async fn write(
         out.put(answer.body.as_bytes());
     }
     out.end();
-    let written = client.send(&mut out, place.snapshot.timeouts.write_stall).await;
+    let written = client.send(&mut out, place.snapshot().timeouts.write_stall).await;
     let written = record::was_sent(place, &written);
     End {
         status: Some(answer.status.as_u16()),

@@ -17,7 +17,6 @@ use super::{
     place::{Entered, Known, McpEntered, Place, Stopped},
     relay,
     session::{self, Opened as Sessions},
-    state::State,
 };
 use crate::{
     mcp,
@@ -25,6 +24,7 @@ use crate::{
     types::{Denial, Limit, Method},
     upstream::{
         Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Seated, Server, SharedStreams,
+        World,
     },
     wire::{Client, Connection, Fields, PipeReader, RequestHead, Transport},
 };
@@ -36,12 +36,12 @@ const SEEN: [&str; 3] = ["content-type", "cache-control", "x-accel-buffering"];
 /// else, a message has to come from a seat: its answer would reach nobody, or everybody. By a 404 clients
 /// know that they have to begin anew, and those that try a POST first, that they have to open a stream.
 pub(super) fn answer_finds_its_way(
-    state: &State,
+    world: &World,
     route: &Route,
     (method, query): (Method, Option<&str>),
     (told, sessions): (Option<&Told>, &Sessions),
 ) -> Result<(), Denial> {
-    let server = state.servers.get(&route.upstream.name);
+    let server = world.server(route);
     let shares = server.and_then(|server| server.shared_streams());
     let seated = told.is_some_and(|told| told.seat.is_some());
     match shares {
@@ -84,7 +84,7 @@ pub(super) async fn can_be_heard(
 ) -> Result<(), Stopped> {
     let mut draining = place.draining.clone();
     // A stream that isn't heard is opened anew, and then a third time.
-    let patience = place.snapshot.timeouts.upstream_connect * 3;
+    let patience = place.snapshot().timeouts.upstream_connect * 3;
     tokio::select! {
         biased;
         heard = awaited.can_be_heard() => heard.map_err(|why| denial(why).into()),
@@ -126,7 +126,7 @@ pub(super) async fn find(
 ) -> Result<Found, Stopped> {
     let whose = compose::whose(admission, path);
     let mut draining = place.draining.clone();
-    let patience = tokio::time::sleep(place.snapshot.timeouts.upstream_first_byte);
+    let patience = tokio::time::sleep(place.snapshot().timeouts.upstream_first_byte);
     tokio::pin!(patience);
     loop {
         let mut other = match streams.enter(whose) {
@@ -198,7 +198,7 @@ pub(super) async fn offer<'a>(
         endpoint: event,
         asks,
     };
-    let timeouts = &place.snapshot.timeouts;
+    let timeouts = &place.snapshot().timeouts;
     let patience =
         Patience { reach: timeouts.upstream_connect, silence: timeouts.keep_alive_comment };
     let seat = opener.open(&server, opened, (patience, place.draining.clone()));
@@ -232,7 +232,7 @@ fn posts_to(
     (announced, admission): (&str, &Admission),
 ) -> Option<UpstreamPath> {
     let target = endpoint::target(announced, entered, admission)?;
-    match place.snapshot.routes.find(head.host.name(), &target).ok()? {
+    match place.routes.find(head.host.name(), &target).ok()? {
         Lead::Mcp(lead) if lead.route.upstream.name == entered.lead.route.upstream.name => {
             Some(compose::path(&Entered { lead, source: entered.source }, admission))
         }

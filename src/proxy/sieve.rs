@@ -151,7 +151,7 @@ pub(super) async fn whole(
     let refused = |why: NotPassed, answer: &Answered| why.denial(&answer.server.upstream.name);
     let (mut body, mut share) = (Vec::new(), place.state.memory.share(None));
     let mut decoder = BodyDecoder::new(answer.head.framing);
-    let patience = place.snapshot.timeouts.upstream_first_byte;
+    let patience = place.snapshot().timeouts.upstream_first_byte;
     loop {
         match decoder.decode(answer.upstream.buffer()) {
             Ok(Decoded::Data(data)) if body.len() + data.len() <= MOST => {

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -6,16 +6,17 @@ use super::{audit::Auditor, legacy::LegacyStreams, memory::Memory, session::Seal
 use crate::{
     observe::{LogSink, Metrics},
     policy::{Bans, Budgets, Leases, Limiter, Places, Pressure},
-    snapshot::{Dialect, Route, Snapshot},
+    snapshot::Snapshot,
     types::{FingerprintKey, Name},
-    upstream::Server,
+    upstream::World,
     wire::HeadLimits,
 };
 
 /// What all exchanges share: the running configuration, and beside it what survives a change of it.
 pub struct State {
-    /// The configuration. Loaded once per exchange and kept to its end.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The configuration, and the servers with the connections that this worker keeps to them. Loaded
+    /// once per exchange.
+    pub world: Arc<ArcSwap<World>>,
     /// Rate buckets.
     pub limiter: Arc<Limiter>,
     /// Who is banned.
@@ -28,8 +29,6 @@ pub struct State {
     pub places: Places,
     /// What is short.
     pub pressure: Pressure,
-    /// Upstreams with the connections that this worker keeps to them.
-    pub servers: HashMap<Name, Arc<Server>>,
     /// Bodies held in memory.
     pub memory: Memory,
     /// Open streams of the legacy transport, where refusals are told.
@@ -47,30 +46,18 @@ pub struct State {
 }
 
 impl State {
-    /// How the server of a route speaks, where that is known.
-    pub(super) fn dialect(&self, route: &Route) -> Option<Dialect> {
-        self.server(route)?.dialect()
-    }
-
-    /// The server of a route.
-    pub(super) fn server(&self, route: &Route) -> Option<&Server> {
-        self.servers.get(&route.upstream.name).map(Arc::as_ref)
-    }
-
     /// The same for one more worker: all is shared but the kept connections, each of which belongs
     /// to the runtime that opened it.
     pub fn for_worker(&self) -> Self {
-        let own =
-            |(name, server): (&Name, &Arc<Server>)| (name.clone(), Arc::new(server.for_worker()));
+        let world = self.world.load().for_worker(None);
         Self {
-            snapshot: Arc::clone(&self.snapshot),
+            world: Arc::new(ArcSwap::from_pointee(world)),
             limiter: Arc::clone(&self.limiter),
             bans: Arc::clone(&self.bans),
             budgets: Arc::clone(&self.budgets),
             leases: self.leases.clone(),
             places: self.places.clone(),
             pressure: self.pressure.clone(),
-            servers: self.servers.iter().map(own).collect(),
             memory: self.memory.clone(),
             legacy: self.legacy.clone(),
             seal: Arc::clone(&self.seal),

@@ -141,6 +141,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                 Taken::Unreadable => return Pumped::UpstreamGone,
                 Taken::All => {}
             }
+            // What waits may wait for hours.
+            self.place.keep_up();
             let timer = timer.get_or_insert_with(|| Box::pin(sleep(silence)));
             match self.wait(&mut answer.upstream, timer).await {
                 Woken::Filled => restart(timer, silence),
@@ -187,7 +189,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     /// On an event stream, silence is answered with a comment; on any other body it means that the
     /// upstream hangs.
     fn patience(&self) -> Duration {
-        let timeouts = &self.place.snapshot.timeouts;
+        let timeouts = &self.place.snapshot().timeouts;
         match self.events {
             Some(_) => timeouts.keep_alive_comment,
             None => timeouts.upstream_first_byte,
@@ -345,7 +347,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         if self.out.is_empty() {
             return true;
         }
-        let stall = self.place.snapshot.timeouts.write_stall;
+        let stall = self.place.snapshot().timeouts.write_stall;
         tokio::select! {
             biased;
             written = self.client.send(&mut self.out, stall) => record::was_sent(self.place, &written),

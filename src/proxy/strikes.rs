@@ -27,14 +27,14 @@ pub(super) const BANNED: &str =
 
 /// A key is none.
 pub(super) fn wrong_key(place: &Place<'_>, known: &Known) {
-    let (state, rules) = (place.state, &place.snapshot.bans);
+    let (state, rules) = (place.state, &place.snapshot().bans);
     // A key that was forwarded has paid when it knocked.
     if let Some(prefix) = known.prefix.filter(|_| !known.key_refused) {
         let at = (std::num::NonZeroU32::MIN, Nanos::now());
         let _ = state.limiter.charge_prefix(prefix, rules.wrong_keys, at);
     }
     // A ban of a proxy would be one of everybody behind it.
-    if place.snapshot.access.trusted_proxies.trusts(known.client) {
+    if place.snapshot().access.trusted_proxies.trusts(known.client) {
         return;
     }
     let again = known.key.filter(|_| known.key_refused);
@@ -55,5 +55,5 @@ pub(super) fn wrong_key(place: &Place<'_>, known: &Known) {
 
 /// What the bans say of a client.
 pub(super) fn judge(place: &Place<'_>, client: std::net::IpAddr) -> Judgement {
-    place.state.bans.judge(&place.snapshot.bans, client, Nanos::now())
+    place.state.bans.judge(&place.snapshot().bans, client, Nanos::now())
 }

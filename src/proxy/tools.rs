@@ -9,7 +9,7 @@ use super::{
     forward::Answered,
     leak,
     memory::{Memory, Share},
-    place::{Known, Place, Said},
+    place::{Known, Said},
     relay,
 };
 use crate::{
@@ -39,7 +39,7 @@ impl<'x> Learner<'x> {
     /// like a list there is judged as one, and counts as one. Without rules it isn't read, for it is of
     /// hours: the legacy transport teaches nothing then.
     pub(super) fn of(
-        place: &Place<'x>,
+        (metrics, server): (&'x Metrics, &'x Server),
         (known, admission): (&Known, &'x Admission),
         answer: &Answered,
     ) -> Option<Self> {
@@ -48,8 +48,7 @@ impl<'x> Learner<'x> {
             Some(Body::Batch(_)) => false,
             None => admission.book.is_some() && known.method == types::Method::Get,
         };
-        let server = place.state.server(known.route.as_ref()?)?;
-        let learner = Self { server, metrics: &place.state.metrics, admission };
+        let learner = Self { server, metrics, admission };
         (lists && answer.head.status.is_success()).then_some(learner)
     }
 

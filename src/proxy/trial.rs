@@ -47,13 +47,24 @@ pub struct Heard {
 pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> io::Result<Heard> {
     let mut connection = Connection::new(Transport::Plain(nobody().await?));
     connection.buffer().extend_from_slice(request);
-    let snapshot = state.snapshot.load_full();
+    let world = state.world.load_full();
+    let routes = Arc::clone(&world.snapshot.routes);
     let (_drain, draining) = Drain::new();
     let room = Room::Connection;
-    let place =
-        Place { state, snapshot: &snapshot, door, peer, begins: 0, room, trusted: false, draining };
+    let limits = head_limits(&world.snapshot);
+    let place = Place {
+        state,
+        world,
+        routes: &routes,
+        door,
+        peer,
+        begins: 0,
+        room,
+        trusted: false,
+        draining,
+    };
     let timeouts = HeadTimeouts::First { head: PATIENCE };
-    let head = next_request_head(&mut connection, head_limits(&snapshot), timeouts).await?;
+    let head = next_request_head(&mut connection, limits, timeouts).await?;
     let mut client = Client::Http1(&mut connection);
     let (known, said) = match head {
         NextHead::Request(head) => {

@@ -7,7 +7,7 @@ mod route;
 mod routes;
 mod upstream;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditTo};
 use jiff::tz::TimeZone;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub admin: Option<SocketAddr>,
     /// The admin socket, if there is one.
     pub admin_socket: Option<PathBuf>,
+    /// Whether the file that this comes from is read again when it changes.
+    pub watch: bool,
     /// Where state is kept over a restart.
     pub state_dir: Option<PathBuf>,
     /// Who may connect.
@@ -47,8 +49,9 @@ pub struct Snapshot {
     pub time_zone: TimeZone,
     /// What is too slow.
     pub timeouts: Timeouts,
-    /// Where a request goes.
-    pub routes: Routes,
+    /// Where a request goes. What lasts for hours holds these alone, and not who has keys and who may
+    /// come from where: of a file with a hundred thousand of each, ten reloads would leave ten.
+    pub routes: Arc<Routes>,
     /// Who has a key.
     pub consumers: Consumers,
     /// What is recorded of calls, and where; `None` means nothing.
@@ -84,7 +87,7 @@ pub struct Access {
     /// Peers whose forwarding header is believed.
     pub trusted_proxies: TrustedProxies,
     /// The lower-case name of the header that they write the client's address to.
-    pub trusted_header: Box<str>,
+    pub trusted_header: Arc<str>,
 }
 
 /// `[limits]`. Sizes are bytes.

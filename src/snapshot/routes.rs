@@ -6,11 +6,12 @@ use super::route::{HostPattern, McpRoute, Route, RouteKind, WebRoute};
 use crate::types::{Denial, Malformation, Path, Segment, Template, WebPath};
 
 /// Every route, asked most specific first: a named host before any host, then the longer template.
-#[derive(Default)]
 pub struct Routes {
     /// Sorted by specificity when made.
     entries: Vec<Entry>,
     routes: Vec<Arc<Route>>,
+    /// The lower-case name of the field that brings a client's address: it goes to no upstream.
+    address_field: Arc<str>,
 }
 
 struct Entry {
@@ -89,7 +90,7 @@ impl<'r, 'a> Under<'r, 'a> {
 
 impl Routes {
     /// Orders the routes.
-    pub fn new(routes: Vec<Arc<Route>>) -> Self {
+    pub fn new(routes: Vec<Arc<Route>>, address_field: Arc<str>) -> Self {
         let mut entries = Vec::new();
         for route in &routes {
             for template in &route.paths {
@@ -103,7 +104,7 @@ impl Routes {
         }
         let rank = |entry: &Entry| (entry.host.is_some(), entry.template.specificity());
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
-        Self { entries, routes }
+        Self { entries, routes, address_field }
     }
 
     /// The route of a host (lower-case, without port) and a target.
@@ -211,6 +212,11 @@ impl Routes {
     pub fn touch_oauth(&self, path: &WebPath<'_>) -> bool {
         let of_oauth = |entry: &&Entry| entry.route.oauth.is_some();
         self.entries.iter().filter(of_oauth).any(|entry| path.touches(&entry.template))
+    }
+
+    /// The lower-case name of the field that brings a client's address.
+    pub fn address_field(&self) -> &str {
+        &self.address_field
     }
 
     /// Whether a text in lower case names, somewhere in it, what stands before the key of an `mcp`

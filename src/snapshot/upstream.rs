@@ -29,8 +29,24 @@ pub struct Upstream {
     pub shared_streams: bool,
 }
 
+impl Upstream {
+    /// Whether another configuration says the same of it.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.endpoint == other.endpoint
+            && self.strip_prefix == other.strip_prefix
+            && self.dialect == other.dialect
+            && self.tls.is_none()
+            && other.tls.is_none()
+            && self.session_idle == other.session_idle
+            && self.pin == other.pin
+            && self.max_requests == other.max_requests
+            && self.shared_streams == other.shared_streams
+    }
+}
+
 /// `pin` and `pins`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinSetting {
     /// What becomes of a tool that has changed.
     pub mode: PinMode,

@@ -12,6 +12,7 @@ mod server;
 mod sessions;
 mod shared;
 mod turns;
+mod world;
 
 pub use ask::{Bounds, NoReply, Question, Reply};
 pub use listing::NoList;
@@ -22,6 +23,7 @@ pub use shared::{
     Asks, Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Seat, Seated, SharedStreams,
 };
 pub use turns::Turn;
+pub use world::World;
 
 #[cfg(test)]
 mod tests;

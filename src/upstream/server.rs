@@ -28,9 +28,6 @@ use crate::{
     wire::{Connection, Socket, Transport},
 };
 
-/// How often idle connections are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
-
 /// A server that requests are forwarded to: its configuration and what is known of it now.
 pub struct Server {
     /// As configured.
@@ -91,6 +88,15 @@ impl Server {
     /// The same server with its shared streams shown.
     pub fn counting(self, meter: SharedStreamsMeter) -> Self {
         Self { shared: Arc::new(SharedStreams::new(Some(meter))), ..self }
+    }
+
+    /// The same server, which another configuration had before: what is known of its tools stays known,
+    /// and trusted, where they are pinned as they were.
+    pub fn after(self, old: &Self) -> Self {
+        let (own, before) = (self.upstream.pin.as_ref(), old.upstream.pin.as_ref());
+        let pins = if own == before { old.pins.clone() } else { self.pins.clone() };
+        let (tools, warned) = (Arc::clone(&old.tools), Arc::clone(&old.warned));
+        Self { pins, tools, warned, ..self }
     }
 
     /// The same server with connections of its own, for a worker's own runtime.
@@ -207,13 +213,9 @@ impl Server {
         self.dialect.keep_asking((&self.upstream.name, wants_bearer), || postiz::find(self)).await;
     }
 
-    /// Closes idle connections. Ends only when dropped.
-    pub async fn sweep_idle(&self) {
-        let mut tick = time::interval(SWEEP);
-        loop {
-            tick.tick().await;
-            self.pool.sweep();
-        }
+    /// Closes connections that were idle for too long.
+    pub fn sweep_idle(&self) {
+        self.pool.sweep();
     }
 
     async fn connect(&self) -> Option<Transport> {

@@ -13,7 +13,7 @@ async fn a_key_in_clear_is_refused_as_burnt_and_another_path_is_redirected() {
     let answer = client.ask(&Call::get(&format!("/api/mcp/{}/sse", Key::new().encoded()))).await;
     let text = answer.refused(403, "insecure").json()["error"]["message"].to_string();
     assert!(text.contains("Use https") && text.contains("rotate this key"), "{text}");
-    assert_eq!(gateway.metric("portcullis_refusals_total", &["insecure"]), 1.0);
+    gateway.metric_becomes("portcullis_refusals_total", &["insecure"], 1.0).await;
     let answer = client.ask(&Call::get("/calendar?week=1")).await;
     assert_eq!(answer.status, 308);
     let location = answer.field("location").unwrap().to_owned();

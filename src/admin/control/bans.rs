@@ -66,7 +66,7 @@ pub(super) async fn add(
     let net = config::net(&asked.net).map_err(|text| bad_request("net", &text))?;
     let lasts = asked.lasts.as_deref().map(config::ban_length).transpose();
     let lasts = lasts.map_err(|text| bad_request("for", &text))?;
-    if exempts(&control.snapshot.load(), net) {
+    if exempts(&control.world.load().snapshot, net) {
         let text = "`bans.exempt` has this net: it is never banned";
         return Err(explained(StatusCode::CONFLICT, "exempt", text));
     }

@@ -1,10 +1,11 @@
-//! What the admin socket answers. Whoever can open it may say who is banned, and which tools are
-//! trusted.
+//! What the admin socket answers. Whoever can open it may say who is banned, which tools are trusted,
+//! and when the configuration is read again.
 
 mod bans;
 mod pins;
+mod reload;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -18,15 +19,12 @@ use axum::{
 };
 pub use bans::{BanAnswer, BanRequest, BansAnswer};
 pub use pins::{AcceptRequest, PinsAnswer};
+pub use reload::{ReloadAnswer, ReloadAsked};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::mpsc;
 
 use super::{App, explained, guard, refusal};
-use crate::{
-    observe::Metrics,
-    policy::{Bans, Pins},
-    snapshot::Snapshot,
-    types::Name,
-};
+use crate::{observe::Metrics, policy::Bans, upstream::World};
 
 /// The largest body, in bytes. What is asked for here is a line.
 const BODY: usize = 4 << 10;
@@ -36,10 +34,10 @@ const BODY: usize = 4 << 10;
 pub struct Control {
     /// The bans.
     pub bans: Arc<Bans>,
-    /// The tools that are pinned, by their upstreams.
-    pub pins: Arc<BTreeMap<Name, Arc<Pins>>>,
-    /// The configuration.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The configuration, and the servers with what is pinned of them.
+    pub world: Arc<ArcSwap<World>>,
+    /// Who reloads the configuration.
+    pub reload: mpsc::Sender<ReloadAsked>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -50,6 +48,7 @@ pub fn control(control: Control) -> App {
         .route("/bans", routing::get(bans::list).post(bans::add))
         .route("/bans/{net}", routing::delete(bans::lift))
         .route("/pins", routing::get(pins::list).post(pins::accept))
+        .route("/reload", routing::post(reload::reload))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
         .layer(DefaultBodyLimit::max(BODY))

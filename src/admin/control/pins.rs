@@ -36,12 +36,12 @@ pub struct AcceptRequest {
     pub seen: Option<String>,
 }
 
-pub(super) async fn list(State(Control { pins, .. }): State<Control>) -> Response {
+pub(super) async fn list(State(control): State<Control>) -> Response {
     let lines = |(upstream, pins): (&Name, &Arc<Pins>)| {
         let all = pins.list().into_iter();
         all.map(|(tool, pin)| PinLine::of(upstream, &tool, pin)).collect::<Vec<_>>()
     };
-    json(&PinsAnswer { pins: pins.iter().flat_map(lines).collect() })
+    json(&PinsAnswer { pins: control.world.load().pins().iter().flat_map(lines).collect() })
 }
 
 pub(super) async fn accept(
@@ -57,7 +57,8 @@ pub(super) async fn accept(
         return Err(bad_request("seen", text));
     }
     let seen = seen.flatten();
-    let mut all = control.pins.iter();
+    let pinned = control.world.load().pins();
+    let mut all = pinned.iter();
     let Some((upstream, pins)) = all.find(|(name, _)| name.as_str() == asked.upstream) else {
         let text = "no upstream of this name has `pin`";
         return Err(explained(StatusCode::NOT_FOUND, "no_upstream", text));

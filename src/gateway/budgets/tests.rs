@@ -25,8 +25,8 @@ fn keeper(dir: &Path) -> (Arc<Budgets>, BudgetKeeper, Metrics) {
     let snapshot = compile_text(&text, around).snapshot.unwrap();
     let budgets = Arc::new(Budgets::new(64, &TimeZone::UTC, Timestamp::now()));
     let metrics = Metrics::new(&LogSink::memory());
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let keeper = BudgetKeeper::new(&budgets, &metrics, &snapshot);
+    let world = World::alone(snapshot);
+    let keeper = BudgetKeeper::new(&budgets, &metrics, &world);
     (budgets, keeper, metrics)
 }
 

@@ -95,6 +95,8 @@ families! {
     upstream_duration: HistogramVec = "upstream_request_duration_seconds" ["upstream"] EXCHANGE;
     /// When the configuration in force was loaded, in seconds since 1970.
     config_loaded: IntGaugeVec = "config_last_reload_success_timestamp_seconds" [];
+    /// Configurations that were read again, by what became of them: those refused changed nothing.
+    config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
     /// Always 1; its label is the version that runs.
     build: IntGaugeVec = "build_info" ["version"];
 }

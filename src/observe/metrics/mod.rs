@@ -56,6 +56,24 @@ pub enum ConnectionOutcome {
     Shed,
 }
 
+/// What became of a configuration that was read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// It is in force.
+    Applied,
+    /// Something is wrong with it, so nothing has changed.
+    Refused,
+}
+
+impl ReloadOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// How a TLS handshake ended. The label `outcome` of `tls_handshakes_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeOutcome {
@@ -125,6 +143,9 @@ impl Metrics {
         }
         for word in http2::WORDS {
             families.http2_errors.with_label_values(&[word]);
+        }
+        for outcome in [ReloadOutcome::Applied, ReloadOutcome::Refused] {
+            families.config_reloads.with_label_values(&[outcome.as_str()]);
         }
         families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         families.banned.with_label_values::<&str>(&[]).set(0);
@@ -285,6 +306,11 @@ impl Metrics {
     pub fn certificate(&self, listener: &Name, name: &Name, expires_at: i64) {
         let labels = [listener.as_str(), name.as_str()];
         self.0.families.certificate_expiry.with_label_values(&labels).set(expires_at);
+    }
+
+    /// Counts a configuration that was read again.
+    pub fn config_reloaded(&self, outcome: ReloadOutcome) {
+        self.0.families.config_reloads.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// Notes that a configuration came into force now.

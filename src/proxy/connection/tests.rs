@@ -1,6 +1,5 @@
 use std::{path::Path, time::SystemTime};
 
-use arc_swap::ArcSwap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -13,6 +12,7 @@ use crate::{
     policy::{Bans, Budgets, Leases, Limiter, LimiterSizes, Places, Pressure, TrustedProxies},
     proxy::{DoorKind, LegacyStreams, Memory, Seal},
     types::{Drain, FingerprintKey, Name},
+    upstream::World,
 };
 
 /// A configuration with one route.
@@ -33,7 +33,7 @@ fn snapshot(path: &str) -> Snapshot {
 fn state(snapshot: Snapshot) -> State {
     let log = LogSink::memory();
     State {
-        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        world: World::alone(snapshot),
         limiter: Arc::new(Limiter::new(LimiterSizes {
             configured: 1,
             proven: 1,
@@ -45,7 +45,6 @@ fn state(snapshot: Snapshot) -> State {
         leases: Leases::default(),
         places: Places::new(1, 1),
         pressure: Pressure::none(),
-        servers: Default::default(),
         memory: Memory::default(),
         legacy: LegacyStreams::default(),
         seal: Arc::new(Seal::new(&[0; 32]).unwrap()),
@@ -77,6 +76,6 @@ async fn the_configuration_is_the_one_of_when_the_request_came() {
     let transport = Transport::Plain(socket);
     tokio::spawn(serve(Arc::clone(&state), door, (peer, ticket), transport, draining));
     assert_eq!(ask(&mut client).await, "404");
-    state.snapshot.store(Arc::new(snapshot("/api/mcp")));
+    state.world.store(World::alone(snapshot("/api/mcp")).load_full());
     assert_eq!(ask(&mut client).await, "401", "the connection waited through the change");
 }

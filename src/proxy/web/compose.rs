@@ -30,7 +30,7 @@ pub(super) fn head(
     }
     write_request_line(&mut out, head.method, target.as_bytes());
     write_host(&mut out, head, lead.route);
-    let trusted = entered.source.trusted_header.as_bytes();
+    let trusted = entered.source.address_field.as_bytes();
     for (name, value) in head.fields.iter() {
         let leaks = name == b"referer" && shows_key(value, routes);
         if !is_forwarding(name) && name != trusted && !leaks {

@@ -31,8 +31,8 @@ pub(super) async fn answer(
     let visit = admit::visit(place, head, entered)?;
     let upstream = &entered.lead.route.upstream;
     known.upstream = Some(upstream.name.clone());
-    let server = place.state.servers.get(&upstream.name).ok_or(Denial::UpstreamDown)?;
-    let composed = compose::head(head, entered, &visit, &place.snapshot.routes);
+    let server = place.world.server(entered.lead.route).ok_or(Denial::UpstreamDown)?;
+    let composed = compose::head(head, entered, &visit, place.routes);
     let started = Instant::now();
     let admit::Visit { permit, max_body, upgrade, turn: _turn } = visit;
     let asked = upload::Asked { place, server, head, max_body, upgrade };
@@ -43,7 +43,7 @@ pub(super) async fn answer(
     let switches = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
     let opens = switches || is_event_stream(&answer);
     // Known only now; nothing of the answer has gone to the client yet.
-    let per_address = place.snapshot.limits.streams_per_address;
+    let per_address = place.snapshot().limits.streams_per_address;
     let open = || place.state.leases.open_keyless(entered.source.client, per_address);
     let _lease = opens.then(open).transpose()?;
     if switches {

@@ -24,7 +24,7 @@ pub(super) async fn run(
     known: &Known,
 ) -> End {
     let status = answer.head.status.as_u16();
-    let stall = place.snapshot.timeouts.write_stall;
+    let stall = place.snapshot().timeouts.write_stall;
     let mut out = client.answer(answer.head.status);
     write_fields(&mut out, place.door.kind, (head, entered), answer);
     out.end_switch("websocket");

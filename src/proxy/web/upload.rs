@@ -81,7 +81,7 @@ impl Asked<'_, '_> {
         in_step: bool,
     ) -> Result<Connection<Transport>, Stopped> {
         let begun = async {
-            let connect = self.place.snapshot.timeouts.upstream_connect;
+            let connect = self.place.snapshot().timeouts.upstream_connect;
             let connected = self.server.connection(connect).await;
             let mut upstream = connected.map_err(|why| unreachable(self.place, why))?;
             self.write(&mut upstream, &mut [IoSlice::new(composed)]).await?;
@@ -100,7 +100,7 @@ impl Asked<'_, '_> {
         upstream: &mut Connection<Transport>,
         in_step: bool,
     ) -> Result<ResponseHead, Stopped> {
-        let patience = self.place.snapshot.timeouts.upstream_first_byte;
+        let patience = self.place.snapshot().timeouts.upstream_first_byte;
         let wanted = (&self.server.upstream.name, self.head.method, patience);
         tokio::select! {
             biased;
@@ -116,7 +116,7 @@ impl Asked<'_, '_> {
         client: &mut Client<'_>,
         upstream: &mut Connection<Transport>,
     ) -> Result<Uploaded, Stopped> {
-        let timeouts = &self.place.snapshot.timeouts;
+        let timeouts = &self.place.snapshot().timeouts;
         if self.head.expect_continue && !client.sends_ahead() {
             client.tell_to_continue(timeouts.write_stall).await?;
         }
@@ -168,7 +168,7 @@ impl Asked<'_, '_> {
         upstream: &mut Connection<Transport>,
         parts: &mut [IoSlice<'_>],
     ) -> Result<Uploaded, Stopped> {
-        let stall = self.place.snapshot.timeouts.write_stall;
+        let stall = self.place.snapshot().timeouts.write_stall;
         match upstream.write_until_heard(parts, stall, is_answered).await {
             Ok(Written::Whole) => Ok(Uploaded::Whole),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {

@@ -9,6 +9,7 @@ mod explain;
 mod live;
 mod pins;
 mod pressure;
+mod reload;
 mod silence;
 mod starting;
 

@@ -1,0 +1,128 @@
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    boot::BootError,
+    entrance::{Entrance, Way},
+};
+use crate::{
+    edge::Handshakes,
+    host::Socket,
+    policy::Places,
+    snapshot::{Listener, Snapshot},
+    types::Name,
+};
+
+/// The listeners that are open. A reload opens some, closes others, and gives those that stay other
+/// certificates or another name; whoever is inside notices nothing.
+pub(super) struct Doors {
+    /// In the order of the file.
+    open: Mutex<Vec<(Key, Open)>>,
+    /// To whom accepts on them.
+    opening: mpsc::UnboundedSender<Entrance>,
+    places: Places,
+    handshakes: Arc<Handshakes>,
+}
+
+/// Which socket it is. Of those whose port the system chooses, the name tells.
+#[derive(Clone, PartialEq, Eq)]
+struct Key(SocketAddr, Option<Name>);
+
+struct Open {
+    way: Arc<ArcSwap<Way>>,
+    address: SocketAddr,
+    socket: Socket,
+    /// Dropped, it closes the listener.
+    _keeps: oneshot::Sender<()>,
+}
+
+/// What a configuration asks of the doors, all of which can be done.
+pub(super) struct Change {
+    stay: Vec<(Key, Way)>,
+    come: Vec<(Key, Open, Entrance)>,
+}
+
+impl Change {
+    /// The listeners that open.
+    pub(super) fn opens(&self) -> impl Iterator<Item = (Name, SocketAddr)> {
+        self.come.iter().map(|(_, door, _)| (door.way.load().name().clone(), door.address))
+    }
+}
+
+impl Doors {
+    /// No doors yet, and who is told of those that open.
+    pub(super) fn new(
+        places: Places,
+        handshakes: Arc<Handshakes>,
+    ) -> (Self, mpsc::UnboundedReceiver<Entrance>) {
+        let (opening, opened) = mpsc::unbounded_channel();
+        (Self { open: Mutex::default(), opening, places, handshakes }, opened)
+    }
+
+    /// Binds what isn't bound yet, and changes nothing.
+    ///
+    /// # Errors
+    /// Where a socket can't be bound, or TLS not be set up.
+    pub(super) fn prepare(&self, snapshot: &Snapshot) -> Result<Change, BootError> {
+        let open = self.lock();
+        let mut change = Change { stay: Vec::new(), come: Vec::new() };
+        for listener in &snapshot.listeners {
+            let key = Key::of(listener);
+            let way = Way::new(listener, &self.places, &self.handshakes)?;
+            if open.iter().any(|(other, _)| *other == key) {
+                change.stay.push((key, way));
+                continue;
+            }
+            let way = Arc::new(ArcSwap::from_pointee(way));
+            let (keeps, closed) = oneshot::channel();
+            let entrance = Entrance::bind(listener, Arc::clone(&way), closed)?;
+            let (address, socket) = (entrance.address()?, entrance.socket());
+            change.come.push((key, Open { way, address, socket, _keeps: keeps }, entrance));
+        }
+        Ok(change)
+    }
+
+    /// Opens, closes and renames.
+    pub(super) fn change(&self, change: Change) {
+        let mut open = self.lock();
+        let stays = |key: &Key| change.stay.iter().any(|(stays, _)| stays == key);
+        open.retain(|(key, _)| stays(key));
+        for (key, way) in change.stay {
+            let door = open.iter().find(|(other, _)| *other == key);
+            if let Some((_, door)) = door {
+                door.way.store(Arc::new(way));
+            }
+        }
+        for (key, door, entrance) in change.come {
+            open.push((key, door));
+            // Nobody accepts any more once the drain has begun.
+            let _ = self.opening.send(entrance);
+        }
+    }
+
+    /// The listeners' names and the addresses that they are bound to.
+    pub(super) fn addresses(&self) -> Vec<(Name, SocketAddr)> {
+        self.lock().iter().map(|(_, door)| (door.way.load().name().clone(), door.address)).collect()
+    }
+
+    /// The sockets.
+    pub(super) fn sockets(&self) -> Vec<Socket> {
+        self.lock().iter().map(|(_, door)| door.socket.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Open)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    fn of(listener: &Listener) -> Self {
+        let Listener { address, name, .. } = listener;
+        Self(*address, (address.port() == 0).then(|| name.clone()))
+    }
+}

@@ -1,0 +1,86 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::task::AbortHandle;
+
+use crate::{
+    observe::Metrics,
+    policy::Pressure,
+    snapshot::{Snapshot, Upstream, UpstreamAuth},
+    types::Name,
+    upstream::{Server, World},
+};
+
+/// The servers of a configuration. One that it had before, and has no other word for now, stays as it
+/// is, with all that is known of it.
+pub(super) fn servers(
+    snapshot: &Snapshot,
+    (metrics, pressure): (&Metrics, &Pressure),
+    before: Option<&World>,
+) -> HashMap<Name, Arc<Server>> {
+    let server = |upstream: &Arc<Upstream>| {
+        let old = before.and_then(|world| world.servers.get(&upstream.name));
+        let stays = old.filter(|old| old.upstream.same_as(upstream)).map(Arc::clone);
+        let server = stays.unwrap_or_else(|| {
+            let shown = metrics.in_flight(&upstream.name);
+            let server = Server::new(Arc::clone(upstream)).within(shown, pressure.clone());
+            let server = server.counting(metrics.shared_streams(&upstream.name));
+            Arc::new(match old {
+                Some(old) => server.after(old),
+                None => server,
+            })
+        });
+        server.tools().configure(snapshot.tools_named_for(&upstream.name));
+        (upstream.name.clone(), server)
+    };
+    snapshot.routes.iter().map(|route| server(&route.upstream)).collect()
+}
+
+/// What is done for each server beside the exchanges.
+#[derive(Default)]
+pub(super) struct Fleet(Mutex<Vec<Tended>>);
+
+struct Tended {
+    server: Arc<Server>,
+    task: AbortHandle,
+}
+
+impl Fleet {
+    /// Tends the servers of a world, and no others any more.
+    pub(super) fn tend(&self, world: &World) {
+        let is_there =
+            |server: &Arc<Server>| world.servers.values().any(|wanted| Arc::ptr_eq(wanted, server));
+        let mut tended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tended.retain(|old| {
+            let stays = is_there(&old.server);
+            if !stays {
+                old.task.abort();
+            }
+            stays
+        });
+        for server in world.servers.values() {
+            if tended.iter().any(|old| Arc::ptr_eq(&old.server, server)) {
+                continue;
+            }
+            let wants_bearer = wants_bearer(&world.snapshot, &server.upstream.name);
+            let task = tokio::spawn(tend(Arc::clone(server), wants_bearer)).abort_handle();
+            tended.push(Tended { server: Arc::clone(server), task });
+        }
+    }
+}
+
+async fn tend(server: Arc<Server>, wants_bearer: bool) {
+    tokio::join!(
+        server.keep_names_fresh(),
+        server.keep_dialect_known(wants_bearer),
+        server.end_idle_sessions(),
+    );
+}
+
+/// Whether some route puts keys into `Authorization` for this upstream.
+fn wants_bearer(snapshot: &Snapshot, upstream: &Name) -> bool {
+    let mut routes = snapshot.routes.iter().filter(|route| route.upstream.name == *upstream);
+    routes.any(|route| !route.is_web() && route.upstream_auth == UpstreamAuth::Bearer)
+}

@@ -1,0 +1,189 @@
+//! Another configuration for a process that runs: compiled whole, then put in the place of the one in
+//! force, or refused whole.
+
+mod fixed;
+mod watch;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use super::{
+    doors::Doors,
+    fleet::{self, Fleet},
+    sizes,
+};
+use crate::{
+    admin::{ReloadAnswer, ReloadAsked},
+    config::{self, Problem, Severity},
+    host::Hangups,
+    observe::ReloadOutcome,
+    proxy::State,
+    snapshot::{ListenerKind, Snapshot},
+    types::Nanos,
+    upstream::World,
+};
+
+/// Who puts configurations in force, one after the other.
+pub(super) struct Reloader {
+    /// Where configurations come from.
+    pub(super) file: Option<PathBuf>,
+    /// What the planes and the keepers go by.
+    pub(super) main: Arc<State>,
+    /// What each worker goes by.
+    pub(super) workers: Vec<Arc<State>>,
+    pub(super) doors: Arc<Doors>,
+    pub(super) fleet: Fleet,
+    /// Who asks at the admin socket.
+    pub(super) asked: mpsc::Receiver<ReloadAsked>,
+}
+
+/// What came of a file.
+struct Tried {
+    snapshot: Option<Snapshot>,
+    problems: Vec<Problem>,
+    source: String,
+}
+
+impl Reloader {
+    /// Reloads whenever somebody asks, by SIGHUP too where `signals` are heard, or the file changes, where
+    /// it is watched. Ends only when dropped.
+    pub(super) async fn run(mut self, signals: bool) {
+        let mut hangups = signals.then(Hangups::listen).and_then(|heard| {
+            let failed =
+                |error: &std::io::Error| tracing::error!(%error, "can't listen for SIGHUP");
+            heard.inspect_err(failed).ok()
+        });
+        self.fleet.tend(&self.main.world.load());
+        let mut watched = watch::Watched::new(self.file.clone());
+        let mut retired = Vec::new();
+        loop {
+            let asked = tokio::select! {
+                // Where there is no socket, nobody ever asks.
+                Some(asked) = self.asked.recv() => Some(asked),
+                () = hung_up(&mut hangups) => None,
+                () = watched.changed(&self.main.world) => None,
+                () = watch::turn(), if !retired.is_empty() => {
+                    retire(&mut retired);
+                    continue;
+                }
+            };
+            watched.is_read().await;
+            let before = Arc::clone(&self.main.world.load().snapshot);
+            let answer = self.reload().await;
+            if answer.applied {
+                retired.push(before);
+            }
+            if let Some(ReloadAsked(answered)) = asked {
+                // Who asked may have gone.
+                let _ = answered.send(answer);
+            }
+        }
+    }
+
+    async fn reload(&self) -> ReloadAnswer {
+        let Some(file) = self.file.clone() else {
+            let problem = Problem::of_file("there is no file", "this gateway was made without one");
+            return self.refused(vec![problem], ("", "none"));
+        };
+        let label = file.display().to_string();
+        let read = tokio::task::spawn_blocking(move || {
+            let loaded = config::load(&file, &config::process_environment);
+            let config::Loaded { snapshot, problems, source } = loaded;
+            Tried { snapshot, problems, source }
+        });
+        let Ok(Tried { snapshot, mut problems, source }) = read.await else {
+            let problem = Problem::of_file("the file can't be compiled", "see the log");
+            return self.refused(vec![problem], ("", &label));
+        };
+        let text = (&*source, &*label);
+        let Some(snapshot) = snapshot else { return self.refused(problems, text) };
+        if let Err(more) = self.apply(snapshot) {
+            problems.extend(more);
+            return self.refused(problems, text);
+        }
+        self.main.metrics.config_reloaded(ReloadOutcome::Applied);
+        self.main.metrics.config_loaded();
+        tracing::info!(file = text.1, "the configuration was reloaded");
+        say(&problems);
+        ReloadAnswer { applied: true, problems: config::render(&problems, &source, &label, false) }
+    }
+
+    /// Puts a configuration in force. Everything that can fail is done before anything is changed.
+    fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
+        let before = self.main.world.load_full();
+        let fixed = fixed::changed(&before.snapshot, &snapshot);
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        let change = self.doors.prepare(&snapshot).map_err(|error| {
+            let hint = "nothing was changed; mend it and reload";
+            vec![Problem::of_file(&error.to_string(), hint)]
+        })?;
+        let shown = (&self.main.metrics, &self.main.pressure);
+        let servers = fleet::servers(&snapshot, shown, Some(&before));
+        self.main.limiter.make_room(sizes::of_limiter(&snapshot), Nanos::now());
+        let world = World { snapshot: Arc::new(snapshot), servers };
+        for worker in &self.workers {
+            let own = worker.world.load();
+            worker.world.store(Arc::new(world.for_worker(Some((&before, &own)))));
+        }
+        show_certificates(&self.main, &world.snapshot);
+        self.fleet.tend(&world);
+        self.main.world.store(Arc::new(world));
+        for (listener, address) in change.opens() {
+            tracing::info!(%listener, %address, "listening");
+        }
+        self.doors.change(change);
+        Ok(())
+    }
+
+    fn refused(&self, problems: Vec<Problem>, (source, label): (&str, &str)) -> ReloadAnswer {
+        self.main.metrics.config_reloaded(ReloadOutcome::Refused);
+        tracing::error!(file = label, "the configuration was refused: the old one stays in force");
+        say(&problems);
+        ReloadAnswer { applied: false, problems: config::render(&problems, source, label, false) }
+    }
+}
+
+/// When each certificate ends.
+pub(super) fn show_certificates(state: &State, snapshot: &Snapshot) {
+    for listener in &snapshot.listeners {
+        if let ListenerKind::Tls(tls) = &listener.kind {
+            for certificate in &tls.certificates {
+                let (label, end) = (&certificate.label, certificate.expires_at);
+                state.metrics.certificate(&listener.name, label, end);
+            }
+        }
+    }
+}
+
+/// A line of the log for each problem. None quotes a secret: those of the file are concealed where its
+/// text is shown, and a message never has one.
+fn say(problems: &[Problem]) {
+    for Problem { severity, place, message, hint, .. } in problems {
+        let (line, column) = (place.as_ref().map(|at| at.line), place.as_ref().map(|at| at.column));
+        match severity {
+            Severity::Error => tracing::error!(line, column, hint, "{message}"),
+            Severity::Warning => tracing::warn!(line, column, hint, "{message}"),
+        }
+    }
+}
+
+async fn hung_up(hangups: &mut Option<Hangups>) {
+    match hangups {
+        Some(hangups) => hangups.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets go of configurations that nobody goes by any more. A hundred thousand consumers take a while,
+/// which no exchange should have to wait for.
+fn retire(retired: &mut Vec<Arc<Snapshot>>) {
+    let (in_use, gone): (Vec<_>, Vec<_>) =
+        std::mem::take(retired).into_iter().partition(|old| Arc::strong_count(old) > 1);
+    *retired = in_use;
+    if !gone.is_empty() {
+        tokio::task::spawn_blocking(move || drop(gone));
+    }
+}
