@@ -5,7 +5,7 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test dialects conformance lint audit fuzz bench strictness differential tls-scan siege build-tools test-tools bench-tools siege-tools
+.PHONY: help demo test dialects conformance lint audit fuzz bench upkeep strictness differential tls-scan siege build-tools test-tools bench-tools siege-tools
 
 # Debian keeps nginx and haproxy where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -62,6 +62,11 @@ fuzz: build-tools ## Run every fuzz target for FUZZ_SECONDS=60 each (needs cargo
 
 bench: bench-tools ## Measure beside nginx, HAProxy and Envoy in one run.
 	@cargo bench --bench peers
+
+UPKEEP ?= 300
+
+upkeep: build-tools ## Reload, renew and upgrade for UPKEEP=300 seconds under 5,000 streams and 200 calls a second.
+	@cargo bench --quiet --bench upkeep -- $(UPKEEP)
 
 # The development profile: it is answers that are compared, and they come as fast as it takes.
 strictness: bench-tools ## Show which malformed requests pass here, and at nginx, HAProxy, Envoy and Node.
