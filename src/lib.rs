@@ -13,6 +13,7 @@
 //! | 4 | [`admin`] | metrics and health |
 //! | 3 | [`upstream`] | named servers: names resolved again, the pool of connections |
 //! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
+//! | 2 | [`live`] | what is under way, how it is shown and ended |
 //! | 2 | [`wire`] | bytes become one canonical request and response |
 //! | 2 | [`snapshot`] | the compiled configuration |
 //! | 1 | [`policy`] | who may do what |
@@ -27,6 +28,7 @@ pub mod demo;
 pub mod edge;
 pub mod gateway;
 pub mod host;
+pub mod live;
 pub mod mcp;
 pub mod observe;
 pub mod policy;

@@ -1,5 +1,5 @@
-//! The admin plane: an address with metrics and health, and a socket that says who is
-//! banned and which tools are trusted.
+//! The admin plane: an address with metrics and health, and a socket that says who is banned, which
+//! tools are trusted, and what is under way and has to end.
 //!
 //! The address changes nothing, and still neither a web page in the operator's browser nor a server
 //! that was made to fetch it must read it; `guard` says how they are told. The socket has no address:
@@ -24,8 +24,9 @@ use axum::{
 };
 pub use client::{Ask, NoAnswer, ask};
 pub use control::{
-    AcceptRequest, BanAnswer, BanRequest, BansAnswer, Control, PinsAnswer, ReloadAnswer,
-    ReloadAsked, control,
+    AcceptRequest, BanAnswer, BanRequest, BansAnswer, Control, KillAnswer, KillRequest, LiveAnswer,
+    PinsAnswer, ReloadAnswer, ReloadAsked, RevocationAnswer, RevocationsAnswer, RevokeRequest,
+    RevokedAnswer, StatusAnswer, control,
 };
 use guard::Peer;
 use hyper::server::conn::http1;

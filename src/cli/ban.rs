@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 
 use super::{
-    printed::Printed,
+    printed::{Printed, shown_time},
     run::fail,
     socket::{SocketArguments, asked},
 };
@@ -111,17 +111,6 @@ impl<W: Write> Printed<W> {
     }
 }
 
-/// Two units are enough to know how long.
-fn shown_time(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, ..) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,14 +145,5 @@ NET                      UNTIL                 LEFT    STRIKES  CAUSE
         let lines = printed(false, &bans());
         let nets = lines.lines().map(|line| serde_json::from_str::<BanAnswer>(line).unwrap().net);
         assert_eq!(nets.collect::<Vec<_>>(), ["192.0.2.7", "2001:db8:ffff:ffff::/64"]);
-    }
-
-    #[test]
-    fn a_time_is_told_in_two_units() {
-        for (seconds, shown) in
-            [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3_660, "1h 1m"), (90_000, "1d 1h")]
-        {
-            assert_eq!(shown_time(seconds), shown);
-        }
     }
 }

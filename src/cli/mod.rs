@@ -9,8 +9,10 @@ mod live;
 mod pins;
 mod printed;
 mod reload;
+mod revoke;
 mod run;
 mod socket;
+mod status;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -61,6 +63,24 @@ enum Command {
     /// Have the gateway that runs read its configuration again. Exit code 1 where it is refused, and
     /// the old one stays in force.
     Reload(socket::SocketArguments),
+    /// What is under way at the gateway that runs, through its admin socket: a table on a terminal, a JSON
+    /// object a line else.
+    Status {
+        #[command(flatten)]
+        socket: socket::SocketArguments,
+    },
+    /// End what is under way, through the admin socket. Exit code 1 where nothing was.
+    Kill(status::KillArguments),
+    /// Refuse the keys of a consumer from now on, whatever the configuration says, and end what they
+    /// hold open. It holds over restarts, until the configuration no longer has the keys.
+    Revoke(revoke::ConsumerArguments),
+    /// Let the keys of a revoked consumer count again.
+    Unrevoke(revoke::ConsumerArguments),
+    /// Who is revoked.
+    Revocations {
+        #[command(flatten)]
+        socket: socket::SocketArguments,
+    },
     /// Run the whole thing on loopback, before an embedded MCP server.
     Demo,
     /// Make a key for a consumer.
@@ -110,6 +130,11 @@ pub fn main() -> ExitCode {
         Command::Ban { command } => ban::run(&command),
         Command::Pins { command } => pins::run(&command),
         Command::Reload(socket) => reload::run(&socket),
+        Command::Status { socket } => status::run(&socket),
+        Command::Kill(arguments) => status::kill(&arguments),
+        Command::Revoke(arguments) => revoke::revoke(&arguments),
+        Command::Unrevoke(arguments) => revoke::unrevoke(&arguments),
+        Command::Revocations { socket } => revoke::list(&socket),
         Command::Demo => demo::run(),
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }

@@ -38,3 +38,28 @@ impl<W: Write> Printed<W> {
         Ok(())
     }
 }
+
+/// Two units are enough to know how long.
+pub(super) fn shown_time(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, ..) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_two_units() {
+        for (seconds, shown) in
+            [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3_660, "1h 1m"), (90_000, "1d 1h")]
+        {
+            assert_eq!(shown_time(seconds), shown);
+        }
+    }
+}

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use super::{bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper};
+use super::{
+    bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper, revocations::RevocationKeeper,
+};
 use crate::proxy::State;
 
 /// What outlives the process, and who keeps it.
@@ -8,6 +10,7 @@ pub(super) struct Keepers {
     bans: Arc<BanKeeper>,
     budgets: Arc<BudgetKeeper>,
     pins: Arc<PinKeeper>,
+    revocations: Arc<RevocationKeeper>,
 }
 
 impl Keepers {
@@ -18,13 +21,19 @@ impl Keepers {
             bans: Arc::new(BanKeeper::new(&state.bans, metrics, world)),
             budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, world)),
             pins: Arc::new(PinKeeper::new(world, metrics)),
+            revocations: Arc::new(RevocationKeeper::new(state)),
         }
     }
 
     /// Keeps what changes. Ends only when dropped.
     pub(super) async fn keep(&self) {
-        let (bans, budgets, pins) = (&self.bans, &self.budgets, &self.pins);
-        tokio::join!(Arc::clone(bans).keep(), Arc::clone(budgets).keep(), Arc::clone(pins).keep());
+        let Self { bans, budgets, pins, revocations } = self;
+        tokio::join!(
+            Arc::clone(bans).keep(),
+            Arc::clone(budgets).keep(),
+            Arc::clone(pins).keep(),
+            Arc::clone(revocations).keep(),
+        );
     }
 
     /// Keeps what has changed, at the end.
@@ -32,5 +41,6 @@ impl Keepers {
         self.bans.turn();
         self.budgets.turn();
         self.pins.turn();
+        self.revocations.turn();
     }
 }

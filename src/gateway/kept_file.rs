@@ -40,13 +40,18 @@ impl KeptFile {
         Self { path, what, written: Mutex::new(written), failing: AtomicBool::new(false) }
     }
 
-    /// Writes the text, if there are changes that aren't in the file.
-    pub(super) fn write(&self, changes: impl Fn() -> u64, text: impl FnOnce() -> String) {
+    /// Writes the text, if there are changes that aren't in the file. The changes that are in it now,
+    /// where that is known.
+    pub(super) fn write(
+        &self,
+        changes: impl Fn() -> u64,
+        text: impl FnOnce() -> String,
+    ) -> Option<u64> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the text is made: what changes meanwhile is written with the next turn.
         let changes = changes();
         if *written == Some(changes) {
-            return;
+            return *written;
         }
         match kept::write(&self.path, text().as_bytes()) {
             Ok(()) => {
@@ -60,6 +65,7 @@ impl KeptFile {
             }
             Err(_) => {}
         }
+        *written
     }
 }
 

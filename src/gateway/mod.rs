@@ -9,6 +9,7 @@ mod crew;
 mod doors;
 mod entrance;
 mod fleet;
+mod judging;
 mod keepers;
 mod kept;
 mod kept_file;
@@ -16,6 +17,7 @@ mod pins;
 mod planes;
 mod pressure;
 mod reload;
+mod revocations;
 mod sizes;
 
 use std::{
@@ -34,7 +36,8 @@ use fleet::Fleet;
 use jiff::Timestamp;
 use keepers::Keepers;
 use planes::Planes;
-use reload::Reloader;
+pub use reload::Running;
+use reload::{Given, Reloader};
 use tokio::{sync::mpsc, task::JoinSet};
 
 pub use crate::host::Stop;
@@ -42,8 +45,9 @@ use crate::{
     admin::{Readiness, SocketFile, Stage},
     edge::Handshakes,
     host::{self, Service, Socket, Task},
+    live::Living,
     observe::{LogSink, Metrics},
-    policy::{Bans, Budgets, Leases, Limiter, Places},
+    policy::{Bans, Budgets, Leases, Limiter, Places, Revocations},
     proxy::{self, Door, Heard, LegacyStreams, Memory, State},
     snapshot::Snapshot,
     types::{Drain, Draining, FingerprintKey, Name},
@@ -55,6 +59,8 @@ pub struct Gateway {
     state: State,
     /// What is read again.
     file: Option<PathBuf>,
+    running: Running,
+    given: mpsc::Receiver<Given>,
     doors: Arc<Doors>,
     opened: mpsc::UnboundedReceiver<Entrance>,
     admin: Planes,
@@ -95,6 +101,8 @@ impl Gateway {
             limiter: Arc::new(Limiter::new(sizes::of_limiter(&snapshot))),
             bans: Arc::new(Bans::new(sizes::of_bans(&snapshot))),
             budgets: Arc::new(Budgets::new(sizes::BUDGETS, &snapshot.time_zone, Timestamp::now())),
+            revocations: Arc::new(Revocations::default()),
+            living: Living::default(),
             leases: Leases::default(),
             places,
             pressure,
@@ -111,7 +119,20 @@ impl Gateway {
         let keepers = Arc::new(Keepers::new(&state));
         let readiness = Readiness::default();
         let (file, doors) = (None, Arc::new(doors));
-        Ok(Self { state, file, doors, opened, admin, admin_file, keepers, readiness, addresses })
+        let (running, given) = Running::new();
+        Ok(Self {
+            state,
+            file,
+            running,
+            given,
+            doors,
+            opened,
+            admin,
+            admin_file,
+            keepers,
+            readiness,
+            addresses,
+        })
     }
 
     /// The same gateway, which reads its configuration again from that file.
@@ -128,6 +149,11 @@ impl Gateway {
     /// The configuration in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.state.world.load().snapshot)
+    }
+
+    /// The gateway as it will run, for who has another configuration for it.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// What its page says of a request that nobody sent: its head and body, from `peer`, through
@@ -180,13 +206,15 @@ impl Gateway {
             workers: muster.states(),
             doors: Arc::clone(&self.doors),
             fleet: Fleet::default(),
+            given: self.given,
             asked,
         };
+        let judging = judging::keep_judging(Arc::clone(&main));
         let front = front(main, self.opened, muster, (self.readiness, draining));
         services.push(service("front", self.doors.sockets(), Box::pin(front)));
         let keepers = self.keepers;
         let beside = async move {
-            tokio::join!(planes, keepers.keep(), reloader.run(signals));
+            tokio::join!(planes, keepers.keep(), reloader.run(signals), judging);
         };
         services.push(service("admin", Vec::new(), Box::pin(beside)));
         services

@@ -43,6 +43,10 @@ impl Planes {
         let monitor = admin::monitor(state.metrics.clone(), readiness, Arc::clone(&state.world));
         let control = admin::control(Control {
             bans: Arc::clone(&state.bans),
+            revocations: Arc::clone(&state.revocations),
+            living: state.living.clone(),
+            fingerprints: Arc::clone(&state.fingerprints),
+            audit: state.audit.as_ref().map(|auditor| auditor.sink.clone()),
             world: Arc::clone(&state.world),
             reload,
             metrics: state.metrics.clone(),

@@ -11,7 +11,7 @@ mod redact;
 mod tools;
 mod trace;
 
-pub use audit::{AuditRotation, AuditSink, AuditedCall, Named, Noted};
+pub use audit::{AuditRotation, AuditSink, AuditedCall, Named, Noted, Operation};
 pub use line::LogFormat;
 pub use lines::QUEUE_BYTES;
 pub use log::LogSink;

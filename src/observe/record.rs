@@ -28,7 +28,7 @@ pub enum Outcome {
     ClientGone,
     /// The upstream left in the middle of its answer.
     UpstreamGone,
-    /// The gateway's own end cut it.
+    /// The gateway ended it: because it ends itself, or for the reason that is told.
     Cut,
 }
 

@@ -127,6 +127,16 @@ impl Consumers {
         }
     }
 
+    /// Every key that some consumer has, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyDigest> {
+        self.by_digest.keys()
+    }
+
+    /// The first second after this one at which some key is no longer valid.
+    pub fn next_end(&self, after: u64) -> Option<u64> {
+        self.by_digest.values().filter_map(|key| key.ends_at).filter(|end| *end > after).min()
+    }
+
     /// Every consumer, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         let own = |(digest, key): &(&KeyDigest, &Key)| **digest == key.consumer.digest;
@@ -205,6 +215,8 @@ mod tests {
             assert_eq!(is_known(&consumers, key, seconds), Some(known), "{key} at {seconds}");
         }
         assert_eq!(is_known(&consumers, "other", 0), None);
+        assert_eq!((consumers.next_end(9), consumers.next_end(10)), (Some(10), None));
+        assert_eq!(consumers.keys().count(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod nets;
 mod pins;
 mod places;
 mod pressure;
+mod revocations;
 mod rules;
 mod table;
 mod tool_limits;
@@ -31,6 +32,9 @@ pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use pins::{NothingToAccept, Pin, PinLine, PinMode, Pins, Sighting};
 pub use places::{Places, Ticket};
 pub use pressure::{Descriptors, Pressure};
+pub use revocations::{
+    Revocation, Revocations, TooManyRevocations, read_revocation, write_revocation,
+};
 pub use rules::{
     ArgumentRules, BadGlob, Check, Glob, Moment, Names, Rulebook, Rules, Scalar, names_a_resource,
     time,

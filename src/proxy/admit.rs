@@ -20,14 +20,16 @@ use super::{
     quota::{self, Payer},
     session::{self, Opened},
     shared,
+    state::State,
     tool_limits::{self, Caller},
 };
 use crate::{
+    live::{Life, Whose},
     mcp::{self, Body, Heads},
     policy::{Holder, Lease, Principal, Rulebook, Spending},
     snapshot::{Lead, McpLead, McpRoute, Route, WebLead},
     types::{Credential, Denial, Method, Secret},
-    upstream::{Awaited, Turn},
+    upstream::{Awaited, Turn, World},
     wire::{Client, RequestHead, Upgrade},
 };
 
@@ -165,7 +167,7 @@ pub(super) async fn admit(
     known.prefix = quota::prefix(snapshot, &credential, entered.source.client);
     quota::glance(state, snapshot, known.prefix)?;
     // Absent and wrong are different, and wrong never goes on as a stranger.
-    let principal = gates::identify(&credential, snapshot, (&route.name, rules))?;
+    let principal = gates::identify(&credential.digest, (state, snapshot), (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::nothing_passes_for_a_key(&credential, &entered.lead)?;
@@ -265,4 +267,22 @@ fn allow(
     // Behind the rules: what they refuse costs nothing.
     let spending = tool_limits::take(state, snapshot, (route, rules), caller, call)?;
     Ok((book, spending))
+}
+
+/// The page once more, for what was admitted when the configuration was another: whether its address, its
+/// key and what it asks for by name would be let in now. Where it leads, what it costs and what its
+/// body says were asked once, and stay.
+pub(super) fn still(state: &State, world: &World, life: &Life) -> Result<(), Denial> {
+    let snapshot = &world.snapshot;
+    let Whose { client, ref route, is_web, key, ref consumer } = life.whose;
+    let route = snapshot.routes.named(route, is_web).ok_or(Denial::NoRoute)?;
+    gates::address(client, &snapshot.access, route)?;
+    let Some(rules) = route.mcp() else { return Ok(()) };
+    let key = key.ok_or(Denial::KeyMissing)?;
+    let principal = gates::identify(&key, (state, snapshot), (&route.name, rules))?;
+    gates::is_still(consumer.as_ref(), &principal)?;
+    gates::consumer_address(&principal, client)?;
+    let book =
+        judge::rulebook(rules, principal.consumer(), world.server(route).map(|server| &**server));
+    judge::still(book.as_ref(), &life.asked)
 }

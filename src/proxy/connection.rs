@@ -68,6 +68,7 @@ async fn http1(
             room: Room::Connection,
             trusted: false,
             draining: draining.clone(),
+            life: None,
         };
         let mut client = Client::Http1(&mut connection);
         // Not boxed: a box of its own for each call costs more than its room while none is there.

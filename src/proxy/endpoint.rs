@@ -10,6 +10,7 @@ use super::{
     state::State,
 };
 use crate::{
+    live::Life,
     mcp::{Replaced, replace_data},
     snapshot::UpstreamAuth,
     types::{Credential, CredentialForm, Path, Segment, Template},
@@ -19,7 +20,7 @@ use crate::{
 /// as it is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
 pub(super) fn announce(
     events: &mut Events,
-    state: &State,
+    (state, life): (&State, Option<&Life>),
     event: &[u8],
     Said { entered, admission, seat, .. }: Said<'_>,
 ) -> Option<Vec<u8>> {
@@ -32,6 +33,9 @@ pub(super) fn announce(
         public(announced, entered, keys, |query| {
             let bound_to = (&credential.digest, &**entered.lead.route);
             let query = session::announced(&state.seal, query.unwrap_or_default(), bound_to)?;
+            if let (Some(life), Some(id)) = (life, session::named_in(&query)) {
+                life.has_session(state.fingerprints.session(id));
+            }
             Some(listening.with_token(&query))
         })
     });

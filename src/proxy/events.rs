@@ -53,13 +53,14 @@ impl Events {
         self.may_speak().then(|| format!("retry: {}\n\n", self.retry))
     }
 
-    /// Follows bytes that go to the client.
-    pub(super) fn follow(&mut self, bytes: &[u8]) {
+    /// Follows bytes that go to the client. How many events end in them.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> u64 {
         let before = self.scan.events();
         self.scan.feed(bytes);
         for _ in before..self.scan.events() {
             self.guard.event();
         }
+        self.scan.events() - before
     }
 
     /// Whether something of our own may be put between two events now.

@@ -1,8 +1,9 @@
 use super::{
-    admit, forward,
+    admit, alive, forward,
     place::{End, Entered, Known, McpEntered, Place, Stopped},
     record, redirect, relay,
     respond::{self, Answer},
+    session,
     state::DoorKind,
     strikes, tool_limits, web,
 };
@@ -36,6 +37,7 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         // The upstream's word for it is another in each of its versions.
         end.reason = end.reason.or(Some(Denial::KeyUnknown.face().reason));
     }
+    place.life = None;
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end
 }
@@ -89,6 +91,8 @@ async fn mcp(
     // hours, a refusal as long as a client lets it wait.
     known.call.iter_mut().for_each(Body::settle);
     let mut admission = admitted?;
+    let named = session::named(&admission.session, &head.fields, &entered.lead);
+    alive::enter(place, known, named.map(|id| place.state.fingerprints.session(id)))?;
     if known.consumer.is_some() {
         has_a_right_key(place, known);
     }
@@ -100,6 +104,9 @@ async fn mcp(
     tool_limits::warn(place.state, &spending, known.key);
     drop(spending);
     let mut sent = sent?;
+    if let (Some(life), Some(id)) = (&place.life, &sent.session) {
+        life.has_session(place.state.fingerprints.session(id.as_bytes()));
+    }
     known.key_refused = sent.key_refused;
     if known.key_refused {
         strikes::wrong_key(place, known);

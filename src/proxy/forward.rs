@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     admit::{Admission, Permit},
+    alive,
     compose::{self, Request, UpstreamPath},
     memory::Held,
     peek,
@@ -157,6 +158,7 @@ async fn by_itself<'a>(
     let refused = tokio::select! {
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
         () = client.gone() => return Err(Stopped::Gone),
+        why = alive::ended(place.life.as_ref()) => return Err(why.into()),
     };
     if refused.is_some() {
         spending.give_back();
@@ -311,6 +313,7 @@ impl Asked<'_, '_, '_, '_> {
             // Its going is the upstream's to know at once: the connection is dropped with us.
             () = self.client.gone() => Err(Stopped::Gone),
             () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
+            why = alive::ended(self.place.life.as_ref()) => Err(why.into()),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         UpstreamAuth, WebRoute,
     },
     types::{
-        Credential, CredentialForm, Denial, Limit, Malformation, Method, Name, WebPath,
+        Credential, CredentialForm, Denial, KeyDigest, Limit, Malformation, Method, Name, WebPath,
         is_key_segment,
     },
     upstream::World,
@@ -224,11 +224,15 @@ pub(super) fn page_method(method: Method, route: &Route) -> Result<(), Denial> {
 /// Who a credential stands for. Absent was refused before; wrong never goes on as a stranger where
 /// strangers aren't let in.
 pub(super) fn identify(
-    credential: &Credential,
-    snapshot: &Snapshot,
+    key: &KeyDigest,
+    (state, snapshot): (&State, &Snapshot),
     (route, rules): (&Name, &McpRoute),
 ) -> Result<Principal, Denial> {
-    match snapshot.consumers.find(&credential.digest, SystemTime::now) {
+    // Whoever's it is: where unknown keys are forwarded, a key that was taken out of the file is one.
+    if state.revocations.has(|| state.fingerprints.mark(key)) {
+        return Err(Denial::KeyRevoked);
+    }
+    match snapshot.consumers.find(key, SystemTime::now) {
         Standing::Known(consumer) if consumer.may_use(route) => Ok(Principal::Consumer(consumer)),
         Standing::Known(_) => Err(Denial::KeyUnknown),
         Standing::Expired => Err(Denial::KeyExpired),
@@ -237,6 +241,12 @@ pub(super) fn identify(
             UnknownKeys::Refuse => Err(Denial::KeyUnknown),
         },
     }
+}
+
+/// What was admitted for a consumer may go on for that one alone: it was sent on with that one's key.
+pub(super) fn is_still(consumer: Option<&Name>, principal: &Principal) -> Result<(), Denial> {
+    let now = principal.consumer().map(|consumer| &consumer.name);
+    if consumer.is_none() || consumer == now { Ok(()) } else { Err(Denial::KeyUnknown) }
 }
 
 /// The address policy of the consumer.

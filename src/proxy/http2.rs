@@ -187,6 +187,7 @@ impl Site {
             room: room.map_or_else(Room::Lacking, Room::Own),
             trusted: false,
             draining,
+            life: None,
         };
         let end = match next {
             Ok(head) => exchange::run(&mut place, &mut client, &head).await,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::place::Judged;
 use crate::{
+    live::Asked,
     mcp::{self, Body, Heads, Kind, Line, Message, Method, Subject},
     policy::{Consumer, Rulebook},
     snapshot::McpRoute,
@@ -51,6 +52,16 @@ pub(super) fn rulebook(
     let of_consumer = consumer.and_then(|consumer| consumer.rules.as_ref());
     let pins = server.and_then(Server::pins).filter(|pins| pins.are_enforced());
     Rulebook::pinned(Rulebook::of(route.rules.as_ref(), of_consumer), pins)
+}
+
+/// What was asked for by name may still be had.
+pub(super) fn still(book: Option<&Rulebook>, asked: &[Asked]) -> Result<(), Denial> {
+    let Some(book) = book else { return Ok(()) };
+    asked.iter().try_for_each(|asked| match asked {
+        Asked::Tool(name) if !book.tool(name.as_str()) => Err(Denial::Tool),
+        Asked::Prompt(name) if !book.prompt(name.as_str()) => Err(Denial::Prompt),
+        Asked::Tool(_) | Asked::Prompt(_) => Ok(()),
+    })
 }
 
 /// Every message asks for what the rules let it have. One that doesn't takes its batch with it.

@@ -3,6 +3,7 @@
 //! gateway says itself, and `record` notes once what became of it.
 
 mod admit;
+mod alive;
 mod audit;
 mod body;
 mod compose;
@@ -22,6 +23,7 @@ mod memory;
 mod oauth;
 mod peek;
 mod place;
+mod pumped;
 mod quota;
 mod record;
 mod redirect;
@@ -39,6 +41,7 @@ mod tools;
 mod trial;
 mod web;
 
+pub use alive::judge_again;
 pub use audit::Auditor;
 pub use connection::serve;
 pub use credential::present;

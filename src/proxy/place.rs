@@ -15,6 +15,7 @@ use super::{
     tools::Learner,
 };
 use crate::{
+    live::Alive,
     mcp::Body,
     observe::{LoggablePath, Outcome},
     policy::{Consumer, Ticket},
@@ -40,6 +41,8 @@ pub(super) struct Place<'s> {
     /// accepted.
     pub(super) trusted: bool,
     pub(super) draining: Draining,
+    /// Where the exchange can be ended from outside, once it was admitted.
+    pub(super) life: Option<Alive>,
 }
 
 /// Where an exchange has its place, of those that connections have.
@@ -56,6 +59,8 @@ pub(super) enum Room {
 pub(super) struct Known {
     pub(super) id: RequestId,
     pub(super) started: Instant,
+    /// How often all that lives had been judged again when it came.
+    pub(super) judgements: u64,
     pub(super) client: IpAddr,
     pub(super) method: Method,
     pub(super) path: LoggablePath,
@@ -186,6 +191,7 @@ impl Known {
         Self {
             id: RequestId::next(),
             started: Instant::now(),
+            judgements: place.state.living.judgements(),
             client: crate::types::canonical(place.peer),
             method,
             path: LoggablePath::none(),
@@ -252,6 +258,21 @@ impl End {
     pub(super) fn bytes_in(&self, place: &Place<'_>, client: &Client<'_>) -> u64 {
         let until = if self.next == Next::Keep { client.used() } else { client.received() };
         until.saturating_sub(place.begins)
+    }
+
+    /// It was ended from outside in the middle of its answer.
+    pub(super) fn severed(
+        (status, why): (u16, Denial),
+        (first_byte, bytes_out): (Duration, u64),
+    ) -> Self {
+        Self {
+            status: Some(status),
+            outcome: Outcome::Cut,
+            reason: Some(why.face().reason),
+            first_byte: Some(first_byte),
+            bytes_out,
+            next: Next::Reset,
+        }
     }
 
     /// The client went before it was answered.

@@ -4,18 +4,20 @@
 //! Where there are rules a stream goes on event by event, and any other answer whole: half a list can't
 //! be judged.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::StatusCode;
 
 use super::{
+    alive,
     events::Events,
     forward::{Answered, Sent},
     leak::{self, Veil},
     place::{End, Known, McpEntered, Next, Place, Said, Stopped},
+    pumped::Pumped,
     record, respond, session,
     sieve::{self, NotPassed},
-    stream::{Pump, Pumped},
+    stream::Pump,
     tools::Learner,
 };
 use crate::{
@@ -85,10 +87,12 @@ pub(super) async fn relay(
     let seat = sent.seated.as_ref().map(Seated::seat);
     let said = Said { entered, admission: sent.admission, learner, seat };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
-    let told = match pumped {
-        Pumped::UpstreamGone => pump.end_with(&respond::last_words(known)).await,
-        _ => false,
+    let words = match pumped {
+        Pumped::UpstreamGone => respond::last_words(known, Denial::UpstreamGone),
+        Pumped::Ended(why) => respond::parting(known, why),
+        _ => Vec::new(),
     };
+    let told = pump.end_with(pumped, &words).await;
     Ok(pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), told))
 }
 
@@ -137,7 +141,14 @@ async fn sifted(
         out.put_whole(body.into());
     }
     out.end();
-    let written = client.send(&mut out, place.snapshot().timeouts.write_stall).await;
+    let written = tokio::select! {
+        biased;
+        written = client.send(&mut out, place.snapshot().timeouts.write_stall) => written,
+        why = alive::ended(place.life.as_ref()) => {
+            let told = (known.started.elapsed(), length);
+            return Ok(End::severed((status.as_u16(), why), told));
+        }
+    };
     let written = record::was_sent(place, &written);
     Ok(End {
         status: Some(status.as_u16()),
@@ -244,39 +255,6 @@ pub(super) fn write_unheld(out: &mut Outgoing, fields: &Fields) {
     {
         if !fields.contains(name) {
             out.field(name, value.as_bytes());
-        }
-    }
-}
-
-impl Pumped {
-    /// What became of an exchange whose body ended so. `told`: the client read why it ended.
-    pub(super) fn end(
-        self,
-        (status, coding, keeps): (u16, Coding, bool),
-        (first_byte, bytes_out): (Duration, u64),
-        told: bool,
-    ) -> End {
-        let next = match self {
-            Self::Whole if keeps => Next::Keep,
-            Self::UpstreamGone | Self::Torn if coding == Coding::UntilClose && !told => Next::Reset,
-            _ => Next::Close,
-        };
-        End {
-            status: Some(status),
-            outcome: self.outcome(),
-            reason: (self == Self::UpstreamGone).then(|| Denial::UpstreamGone.face().reason),
-            first_byte: Some(first_byte),
-            bytes_out,
-            next,
-        }
-    }
-
-    const fn outcome(self) -> Outcome {
-        match self {
-            Self::Whole => Outcome::Answered,
-            Self::ClientGone => Outcome::ClientGone,
-            Self::UpstreamGone => Outcome::UpstreamGone,
-            Self::Cut | Self::Torn => Outcome::Cut,
         }
     }
 }

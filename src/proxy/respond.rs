@@ -53,7 +53,7 @@ impl Answer {
         let mut fields = refusal_fields(denial, known.id, content_type);
         match denial {
             Denial::Method => fields.push(("allow", methods.to_owned())),
-            Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired => {
+            Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired | Denial::KeyRevoked => {
                 fields.push(("www-authenticate", challenge(known).to_owned()));
             }
             _ => {}
@@ -265,11 +265,18 @@ fn escaped(words: &str) -> String {
     inner.unwrap_or_default().to_owned()
 }
 
-/// The errors for the calls of a stream that the upstream has left, one for each that waits.
-pub(super) fn last_words(known: &Known) -> Vec<String> {
+/// The last events of a stream that ends early: an error for each call that waits.
+pub(super) fn last_words(known: &Known, denial: Denial) -> Vec<String> {
     let messages = known.call.as_ref().map_or(&[][..], Body::messages);
     let waiting = messages.iter().filter(|message| message.kind == Kind::Request);
-    waiting.map(|message| error_body(known, Denial::UpstreamGone, &message.id)).collect()
+    waiting.map(|message| legacy::event(&error_body(known, denial, &message.id))).collect()
+}
+
+/// The same of one that was ended from outside. Where nobody waits for an answer it is a comment, and
+/// nothing says when to come back.
+pub(super) fn parting(known: &Known, why: Denial) -> Vec<String> {
+    let errors = last_words(known, why);
+    if errors.is_empty() { vec![format!(": ended: {}\n\n", outside(why))] } else { errors }
 }
 
 const JSON: &str = "application/json";
@@ -301,14 +308,18 @@ fn error_body(known: &Known, denial: Denial, id: &RpcId) -> String {
 }
 
 fn with_data(known: &Known, denial: Denial, id: &RpcId, (code, text): (i32, &str)) -> String {
-    let face = denial.face();
-    // Missing, wrong and expired look alike from outside; the log has the word.
-    let reason = if face.status == StatusCode::UNAUTHORIZED { "unauthorized" } else { face.reason };
+    let reason = outside(denial);
     let wait = denial
         .retry_after()
         .map_or_else(String::new, |wait| format!(r#","retry_after_ms":{}"#, wait.as_millis()));
     let data = format!(r#"{{"reason":"{reason}","request_id":"{}"{wait}}}"#, known.id);
     mcp::error_response(id, code, text, &data)
+}
+
+/// The word for the outside. Missing, wrong, expired and revoked look alike there; the log has the word.
+const fn outside(denial: Denial) -> &'static str {
+    let face = denial.face();
+    if face.status.as_u16() == 401 { "unauthorized" } else { face.reason }
 }
 
 /// Writes an answer in one go.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{
     admit::Admission,
+    alive,
     compose::{self, UpstreamPath},
     endpoint,
     forward::{Answered, Sent},
@@ -90,6 +91,7 @@ pub(super) async fn can_be_heard(
         heard = awaited.can_be_heard() => heard.map_err(|why| denial(why).into()),
         () = client.gone() => Err(Stopped::Gone),
         () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
+        why = alive::ended(place.life.as_ref()) => Err(why.into()),
         () = tokio::time::sleep(patience) => {
             Err(Denial::UpstreamSlow(Limit::UpstreamConnect).into())
         }
@@ -141,6 +143,7 @@ pub(super) async fn find(
             _ = other.changed() => {}
             () = client.gone() => return Err(Stopped::Gone),
             () = draining.cut() => return Err(Denial::Overload(Limit::Shutdown).into()),
+            why = alive::ended(place.life.as_ref()) => return Err(why.into()),
             () = &mut patience => {
                 return Err(Denial::UpstreamSlow(Limit::UpstreamFirstByte).into());
             }
@@ -179,6 +182,7 @@ pub(super) async fn offer<'a>(
     let event = tokio::select! {
         event = peek::first_event(&mut answer.upstream, &answer.head) => event,
         () = client.gone() => return Err(Stopped::Gone),
+        why = alive::ended(place.life.as_ref()) => return Err(why.into()),
     };
     let server = Arc::clone(&sent.answer.server);
     let announced = event.as_deref().and_then(announced);

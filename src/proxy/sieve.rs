@@ -4,6 +4,7 @@
 use tokio::time::sleep;
 
 use super::{
+    alive,
     forward::Answered,
     memory::{Held, Memory, Share},
     place::{Place, Stopped},
@@ -168,6 +169,7 @@ pub(super) async fn whole(
             biased;
             // The call may have been done: it isn't asked for again.
             () = place.draining.cut() => return Err(Denial::UpstreamGone.into()),
+            why = alive::ended(place.life.as_ref()) => return Err(why.into()),
             filled = answer.upstream.fill_large() => filled,
             () = client.gone() => return Err(Stopped::Gone),
             () = sleep(patience) => return Err(Denial::UpstreamSlow(Limit::UpstreamFirstByte).into()),

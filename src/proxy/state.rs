@@ -4,8 +4,9 @@ use arc_swap::ArcSwap;
 
 use super::{audit::Auditor, legacy::LegacyStreams, memory::Memory, session::Seal};
 use crate::{
+    live::Living,
     observe::{LogSink, Metrics},
-    policy::{Bans, Budgets, Leases, Limiter, Places, Pressure},
+    policy::{Bans, Budgets, Leases, Limiter, Places, Pressure, Revocations},
     snapshot::Snapshot,
     types::{FingerprintKey, Name},
     upstream::World,
@@ -23,6 +24,10 @@ pub struct State {
     pub bans: Arc<Bans>,
     /// What is used today of the budgets of tools.
     pub budgets: Arc<Budgets>,
+    /// Keys that the operator has revoked.
+    pub revocations: Arc<Revocations>,
+    /// What is under way.
+    pub living: Living,
     /// Open streams by key and by address.
     pub leases: Leases,
     /// Places for connections, and for what runs beside the first on one.
@@ -47,7 +52,7 @@ pub struct State {
 
 impl State {
     /// The same for one more worker: all is shared but the kept connections, each of which belongs
-    /// to the runtime that opened it.
+    /// to the runtime that opened it, and the roll of what lives there.
     pub fn for_worker(&self) -> Self {
         let world = self.world.load().for_worker(None);
         Self {
@@ -55,6 +60,8 @@ impl State {
             limiter: Arc::clone(&self.limiter),
             bans: Arc::clone(&self.bans),
             budgets: Arc::clone(&self.budgets),
+            revocations: Arc::clone(&self.revocations),
+            living: self.living.for_worker(),
             leases: self.leases.clone(),
             places: self.places.clone(),
             pressure: self.pressure.clone(),

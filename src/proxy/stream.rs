@@ -7,24 +7,28 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    endpoint,
+    alive, endpoint,
     events::{Events, First},
     forward::Answered,
     leak::Veil,
-    legacy,
     place::{Place, Said},
+    pumped::Pumped,
     record,
     sieve::{NotPassed, Sieve},
     tools::Copied,
 };
 use crate::{
+    live::Kind,
     mcp::Step,
-    types::Limit,
+    types::{Denial, Limit},
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
 /// A comment line and the empty line that ends no event (WHATWG HTML 9.2.6).
 const COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// How long a client may take nothing when it is told that its stream was ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Brings one body to the client.
 pub(super) struct Pump<'p, 's, 'c, 'a> {
@@ -44,21 +48,6 @@ pub(super) struct Pump<'p, 's, 'c, 'a> {
     heeds_client: bool,
 }
 
-/// How a body ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pumped {
-    /// All of it went to the client.
-    Whole,
-    /// The client left.
-    ClientGone,
-    /// The upstream left in the middle, or sent what can't be passed on.
-    UpstreamGone,
-    /// The drain's grace was over; the client read a clean end.
-    Cut,
-    /// The drain's grace was over in the middle of something.
-    Torn,
-}
-
 /// What happened while waiting.
 enum Woken {
     Filled,
@@ -69,6 +58,7 @@ enum Woken {
     Told(String),
     Silence,
     Cut,
+    Ended(Denial),
 }
 
 impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
@@ -80,6 +70,9 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         events: Option<Events>,
     ) -> Self {
         let (veil, sieve, copied, bytes_out) = (None, None, None, 0);
+        if let (Some(life), Some(_)) = (&place.life, &events) {
+            life.becomes(Kind::Stream);
+        }
         Self { place, client, out, events, veil, sieve, copied, bytes_out, heeds_client: true }
     }
 
@@ -93,17 +86,29 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         self.bytes_out
     }
 
-    /// Ends a stream that the upstream has left: with an error for each call that waits on it, where
-    /// the client can't resume it and no event is torn. Whether it did.
-    pub(super) async fn end_with(&mut self, errors: &[String]) -> bool {
-        if errors.is_empty() || !self.events.as_ref().is_some_and(Events::may_end) {
+    /// Ends a stream that the upstream has left, or that was ended from outside, with these words, where
+    /// no event is torn. Whether it did. What the client resumes somewhere else isn't over; what was
+    /// ended is.
+    pub(super) async fn end_with(&mut self, pumped: Pumped, words: &[String]) -> bool {
+        let Some(events) = &self.events else { return false };
+        let (may, stall) = match pumped {
+            Pumped::UpstreamGone => (events.may_end(), self.place.snapshot().timeouts.write_stall),
+            Pumped::Ended(_) => (events.may_speak(), LAST_WORDS),
+            _ => return false,
+        };
+        if !may || words.is_empty() {
             return false;
         }
-        for error in errors {
-            self.put(legacy::event(error).as_bytes());
+        for word in words {
+            self.put(word.as_bytes());
         }
         self.out.end();
-        self.flush().await
+        tokio::select! {
+            biased;
+            written = self.client.send(&mut self.out, stall) => record::was_sent(self.place, &written),
+            () = self.place.draining.cut() => false,
+            _ = alive::ended(self.place.life.as_ref()), if pumped == Pumped::UpstreamGone => false,
+        }
     }
 
     /// Runs until either side ends; `said` is what an MCP answer answers. Where the body came whole,
@@ -133,8 +138,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         let mut timer = None;
         loop {
             let taken = self.take_all(&mut decoder, answer.upstream.buffer(), said);
-            if !self.flush().await {
-                return Pumped::ClientGone;
+            if let Err(pumped) = self.flush().await {
+                return pumped;
             }
             match taken {
                 Taken::Done => return Pumped::Whole,
@@ -165,10 +170,11 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                         return Pumped::UpstreamGone;
                     }
                     self.out.end();
-                    return if self.flush().await { Pumped::Whole } else { Pumped::ClientGone };
+                    return self.flush().await.err().unwrap_or(Pumped::Whole);
                 }
                 Woken::UpstreamEnded | Woken::UpstreamReset => return Pumped::UpstreamGone,
                 Woken::Cut => return self.cut().await,
+                Woken::Ended(why) => return Pumped::Ended(why),
             }
         }
     }
@@ -183,7 +189,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         self.out.put(farewell.as_bytes());
         self.bytes_out += u64::try_from(farewell.len()).unwrap_or(u64::MAX);
         self.out.end();
-        if self.flush().await { Pumped::Cut } else { Pumped::ClientGone }
+        self.flush().await.err().unwrap_or(Pumped::Cut)
     }
 
     /// On an event stream, silence is answered with a comment; on any other body it means that the
@@ -213,6 +219,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
             // The cut first, or a talkative upstream would keep it from ever being seen.
             biased;
             () = self.place.draining.cut() => Woken::Cut,
+            why = alive::ended(self.place.life.as_ref()) => Woken::Ended(why),
             filled = upstream.fill_large() => match filled {
                 Ok(0) => Woken::UpstreamEnded,
                 Err(_) => Woken::UpstreamReset,
@@ -288,7 +295,8 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     }
 
     fn announce(&mut self, event: &[u8], said: Said<'_>) -> Option<Vec<u8>> {
-        endpoint::announce(self.events.as_mut()?, self.place.state, event, said)
+        let place = (self.place.state, self.place.life.as_deref());
+        endpoint::announce(self.events.as_mut()?, place, event, said)
     }
 
     /// Puts a part of the upstream's body into the next write, but for what waits to be judged.
@@ -335,23 +343,30 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
     }
 
     fn follow(&mut self, data: &[u8]) {
-        if let Some(events) = &mut self.events {
-            events.follow(data);
+        let events = self.events.as_mut().map_or(0, |events| events.follow(data));
+        if let Some(life) = &self.place.life {
+            life.sent(data.len(), events);
         }
         self.bytes_out += u64::try_from(data.len()).unwrap_or(u64::MAX);
     }
 
-    /// Writes what was put. `false` where the client is gone, takes nothing for too long, or takes
-    /// nothing when all is cut.
-    async fn flush(&mut self) -> bool {
+    /// Writes what was put. It is over where the client is gone, takes nothing for too long, or takes
+    /// nothing when all is cut or this is ended.
+    async fn flush(&mut self) -> Result<(), Pumped> {
         if self.out.is_empty() {
-            return true;
+            return Ok(());
         }
         let stall = self.place.snapshot().timeouts.write_stall;
         tokio::select! {
             biased;
-            written = self.client.send(&mut self.out, stall) => record::was_sent(self.place, &written),
-            () = self.place.draining.cut() => false,
+            written = self.client.send(&mut self.out, stall) => {
+                match record::was_sent(self.place, &written) {
+                    true => Ok(()),
+                    false => Err(Pumped::ClientGone),
+                }
+            }
+            () = self.place.draining.cut() => Err(Pumped::ClientGone),
+            why = alive::ended(self.place.life.as_ref()) => Err(Pumped::Severed(why)),
         }
     }
 }

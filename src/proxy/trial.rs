@@ -62,6 +62,7 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
         room,
         trusted: false,
         draining,
+        life: None,
     };
     let timeouts = HeadTimeouts::First { head: PATIENCE };
     let head = next_request_head(&mut connection, limits, timeouts).await?;

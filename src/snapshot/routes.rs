@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::route::{HostPattern, McpRoute, Route, RouteKind, WebRoute};
-use crate::types::{Denial, Malformation, Path, Segment, Template, WebPath};
+use crate::types::{Denial, Malformation, Name, Path, Segment, Template, WebPath};
 
 /// Every route, asked most specific first: a named host before any host, then the longer template.
 pub struct Routes {
@@ -228,6 +228,12 @@ impl Routes {
             let before = before.to_ascii_lowercase() + "/";
             memchr::memmem::find(text, before.as_bytes()).is_some()
         })
+    }
+
+    /// The route of that name and kind: of a companion's, whichever comes first, for they have their nets
+    /// in common.
+    pub fn named(&self, name: &Name, is_web: bool) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.name == *name && route.is_web() == is_web)
     }
 
     /// Every route of the file, in its order. Companions have their route's name and server, so to

@@ -48,6 +48,10 @@ pub enum Denial {
     KeyUnknown,
     /// The consumer's last day is over.
     KeyExpired,
+    /// The operator has revoked the key.
+    KeyRevoked,
+    /// The operator has ended it.
+    Killed,
     /// A session that wasn't given to this key on this route, or that is over.
     Session,
     /// The bucket of the key, or of the address, is empty.
@@ -205,11 +209,14 @@ impl Denial {
                 "credential_ambiguous",
                 "Send one key, in the path or in Authorization, and never in the query.",
             ),
-            // Missing, wrong and expired look alike from outside, or an answer would tell a
+            // Missing, wrong, expired and revoked look alike from outside, or an answer would tell a
             // guesser that a key once existed. The reason's word goes to the log alone.
             Self::KeyMissing => (S::UNAUTHORIZED, 4010, "key_missing", KEY_TEXT),
             Self::KeyUnknown => (S::UNAUTHORIZED, 4010, "key_unknown", KEY_TEXT),
             Self::KeyExpired => (S::UNAUTHORIZED, 4010, "key_expired", KEY_TEXT),
+            Self::KeyRevoked => (S::UNAUTHORIZED, 4010, "key_revoked", KEY_TEXT),
+            // Not 503: what may have been done isn't to be asked for again.
+            Self::Killed => (S::FORBIDDEN, 4034, "killed", "The operator has ended this request."),
             // Another's, made up or over: clients begin anew at 404, and at nothing else.
             Self::Session => {
                 (S::NOT_FOUND, 4042, "session", "This session isn't known here. Start a new one.")

@@ -32,6 +32,6 @@ pub use path::{
 };
 pub use pointer::{BadPointer, Found, Pointed, Pointers, fold};
 pub use request_id::RequestId;
-pub use secret::{Fingerprint, FingerprintKey, KeyDigest, KeyMark, Secret};
+pub use secret::{Fingerprint, FingerprintKey, KeyDigest, KeyMark, Secret, SessionMark};
 pub use tool_digest::ToolDigest;
 pub use untrusted::Untrusted;

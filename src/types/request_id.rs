@@ -33,6 +33,13 @@ impl RequestId {
         least + self.0 % (most - least + 1)
     }
 
+    /// Reads an id as it is shown: 16 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 8];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(u64::from_be_bytes(bytes)))
+    }
+
     /// The id in lower-case hex.
     pub fn digits(self) -> [u8; 16] {
         let mut digits = [0; 16];

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, num::NonZeroU64};
 
 use aws_lc_rs::digest;
 use secrecy::{ExposeSecret, SecretString};
@@ -79,6 +79,13 @@ impl fmt::Debug for KeyDigest {
 pub struct Fingerprint([u8; 4]);
 
 impl Fingerprint {
+    /// Reads one as it is shown.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 4];
+        hex::decode_to_slice(text.strip_prefix("fp:")?, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
     /// The hex digits behind `fp:`.
     pub fn digits(self) -> [u8; 8] {
         let mut digits = [0; 8];
@@ -125,6 +132,35 @@ impl fmt::Debug for KeyMark {
     }
 }
 
+/// What is remembered of a session's id as its client has it. Whoever has the id can use the session,
+/// if it has the key too, so the id itself is shown nowhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionMark(NonZeroU64);
+
+impl SessionMark {
+    /// The mark of which this is the number.
+    pub fn of(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0.get()
+    }
+
+    /// What is shown of it.
+    pub fn fingerprint(self) -> Fingerprint {
+        let [a, b, c, d, ..] = self.number().to_be_bytes();
+        Fingerprint([a, b, c, d])
+    }
+}
+
+impl fmt::Debug for SessionMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionMark(..)")
+    }
+}
+
 /// The salt of fingerprints and marks. Who doesn't have it can't test a guessed key against a log.
 ///
 /// SipHash under a secret key is enough for eight digits that identify nobody, and for marks that
@@ -156,6 +192,11 @@ impl FingerprintKey {
     pub fn fingerprint(&self, key: &KeyDigest) -> Fingerprint {
         let [a, b, c, d, ..] = self.shown.hash(&key.0).to_be_bytes();
         Fingerprint([a, b, c, d])
+    }
+
+    /// The mark of a session, by its id as the client has it.
+    pub fn session(&self, id: &[u8]) -> SessionMark {
+        SessionMark(NonZeroU64::MIN | self.shown.hash(id))
     }
 
     /// The mark of a key.

@@ -2,6 +2,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,14 +25,14 @@ pub async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     first: &mut Connection<S>,
     second: &mut Connection<S>,
     stall: Duration,
-    sent: &mut u64,
+    sent: &AtomicU64,
 ) -> io::Result<()> {
     let (mut out, mut back) = (Way::new(stall), Way::new(stall));
     let mut end = None;
     poll_fn(|cx| {
         let there = out.poll(cx, first, second)?;
         let here = back.poll(cx, second, first)?;
-        *sent = back.bytes;
+        sent.store(back.bytes, Relaxed);
         match (there, here) {
             (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
             (Poll::Pending, Poll::Pending) => Poll::Pending,
@@ -140,7 +141,7 @@ mod tests {
     async fn bytes_go_both_ways_until_both_sides_have_ended() {
         let ((mut client, mut browser), (mut upstream, mut site)) = (pair(), pair());
         client.buffer().extend_from_slice(b"ahead ");
-        let mut sent = 0;
+        let sent = AtomicU64::new(0);
         let ends = async {
             browser.write_all(b"hello").await.unwrap();
             let mut got = [0; 11];
@@ -156,9 +157,9 @@ mod tests {
             browser.read_exact(&mut got[..4]).await.unwrap();
         };
         let stall = Duration::from_secs(1);
-        let (ended, ()) = tokio::join!(tunnel(&mut client, &mut upstream, stall, &mut sent), ends);
+        let (ended, ()) = tokio::join!(tunnel(&mut client, &mut upstream, stall, &sent), ends);
         ended.unwrap();
-        assert_eq!(sent, 9);
+        assert_eq!(sent.load(Relaxed), 9);
     }
 
     #[tokio::test(start_paused = true)]
@@ -166,9 +167,9 @@ mod tests {
         let stall = Duration::from_secs(30);
         let ((mut client, mut browser), (mut upstream, site)) = (pair(), pair());
         let flood = async { while browser.write_all(&[0; 512]).await.is_ok() {} };
-        let mut sent = 0;
+        let sent = AtomicU64::new(0);
         tokio::select! {
-            ended = tunnel(&mut client, &mut upstream, stall, &mut sent) => {
+            ended = tunnel(&mut client, &mut upstream, stall, &sent) => {
                 assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
             }
             () = flood => {}
@@ -176,7 +177,7 @@ mod tests {
         drop(site);
         let ((mut client, browser), (mut upstream, _site)) = (pair(), pair());
         drop(browser);
-        let ended = tunnel(&mut client, &mut upstream, stall, &mut sent).await;
+        let ended = tunnel(&mut client, &mut upstream, stall, &sent).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -47,6 +47,7 @@ mod upstream_tls;
 mod upstreams;
 
 mod drain;
+mod ending;
 mod metrics;
 mod panics;
 mod process;

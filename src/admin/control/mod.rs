@@ -1,9 +1,11 @@
 //! What the admin socket answers. Whoever can open it may say who is banned, which tools are trusted,
-//! and when the configuration is read again.
+//! when the configuration is read again, and what has to end.
 
 mod bans;
+mod live;
 mod pins;
 mod reload;
+mod revocations;
 
 use std::sync::Arc;
 
@@ -18,13 +20,21 @@ use axum::{
     routing,
 };
 pub use bans::{BanAnswer, BanRequest, BansAnswer};
+pub use live::{KillAnswer, KillRequest, LiveAnswer, StatusAnswer};
 pub use pins::{AcceptRequest, PinsAnswer};
 pub use reload::{ReloadAnswer, ReloadAsked};
+pub use revocations::{RevocationAnswer, RevocationsAnswer, RevokeRequest, RevokedAnswer};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 
 use super::{App, explained, guard, refusal};
-use crate::{observe::Metrics, policy::Bans, upstream::World};
+use crate::{
+    live::Living,
+    observe::{AuditSink, Metrics, Operation},
+    policy::{Bans, Revocations},
+    types::FingerprintKey,
+    upstream::World,
+};
 
 /// The largest body, in bytes. What is asked for here is a line.
 const BODY: usize = 4 << 10;
@@ -34,12 +44,31 @@ const BODY: usize = 4 << 10;
 pub struct Control {
     /// The bans.
     pub bans: Arc<Bans>,
+    /// The keys that are revoked.
+    pub revocations: Arc<Revocations>,
+    /// What is under way.
+    pub living: Living,
+    /// The salt of fingerprints.
+    pub fingerprints: Arc<FingerprintKey>,
+    /// Where it is recorded what an operator ends.
+    pub audit: Option<AuditSink>,
     /// The configuration, and the servers with what is pinned of them.
     pub world: Arc<ArcSwap<World>>,
     /// Who reloads the configuration.
     pub reload: mpsc::Sender<ReloadAsked>,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+impl Control {
+    /// Records what an operator has done.
+    fn note(&self, done: &Operation<'_>) {
+        let Operation { what, selector, value, ended } = *done;
+        tracing::info!(selector, value, ended, "operator: {what}");
+        if let Some(audit) = &self.audit {
+            audit.operation(done);
+        }
+    }
 }
 
 /// Everything that the socket answers.
@@ -49,6 +78,10 @@ pub fn control(control: Control) -> App {
         .route("/bans/{net}", routing::delete(bans::lift))
         .route("/pins", routing::get(pins::list).post(pins::accept))
         .route("/reload", routing::post(reload::reload))
+        .route("/status", routing::get(live::status))
+        .route("/kill", routing::post(live::kill))
+        .route("/revocations", routing::get(revocations::list).post(revocations::add))
+        .route("/revocations/{consumer}", routing::delete(revocations::lift))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
         .layer(DefaultBodyLimit::max(BODY))

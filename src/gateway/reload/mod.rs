@@ -4,7 +4,10 @@
 mod fixed;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc as std_mpsc},
+};
 
 use tokio::sync::mpsc;
 
@@ -34,8 +37,36 @@ pub(super) struct Reloader {
     pub(super) workers: Vec<Arc<State>>,
     pub(super) doors: Arc<Doors>,
     pub(super) fleet: Fleet,
+    /// Who has a configuration ready.
+    pub(super) given: mpsc::Receiver<Given>,
     /// Who asks at the admin socket.
     pub(super) asked: mpsc::Receiver<ReloadAsked>,
+}
+
+/// A configuration to put in force, and who hears what is wrong with it.
+pub(super) struct Given(Snapshot, std_mpsc::Sender<Result<(), Vec<Problem>>>);
+
+/// A gateway that runs, for who has another configuration for it and no file.
+#[derive(Clone)]
+pub struct Running(mpsc::Sender<Given>);
+
+impl Running {
+    /// The gateway that takes what is given.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Given>) {
+        let (give, given) = mpsc::channel(1);
+        (Self(give), given)
+    }
+
+    /// Puts a configuration in force, and waits until it is. Blocks its thread.
+    ///
+    /// # Errors
+    /// What can't change in a running process, or not be done.
+    pub fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
+        let ended = |_| vec![Problem::of_file("the gateway has ended", "start it again")];
+        let (answer, answered) = std_mpsc::channel();
+        self.0.try_send(Given(snapshot, answer)).map_err(|_| ended(()))?;
+        answered.recv().map_err(|_| ended(())).flatten()
+    }
 }
 
 /// What came of a file.
@@ -61,6 +92,11 @@ impl Reloader {
             let asked = tokio::select! {
                 // Where there is no socket, nobody ever asks.
                 Some(asked) = self.asked.recv() => Some(asked),
+                Some(Given(snapshot, answer)) = self.given.recv() => {
+                    retired.push(Arc::clone(&self.main.world.load().snapshot));
+                    let _ = answer.send(self.apply(snapshot));
+                    continue;
+                }
                 () = hung_up(&mut hangups) => None,
                 () = watched.changed(&self.main.world) => None,
                 () = watch::turn(), if !retired.is_empty() => {

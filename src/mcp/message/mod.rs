@@ -114,6 +114,11 @@ impl Body {
         }
     }
 
+    /// The method, from a closed list; of a batch `batch`.
+    pub fn method(&self) -> &'static str {
+        self.single().map_or("batch", |message| message.method.as_str())
+    }
+
     /// The one message; `None` for a batch.
     pub fn single(&self) -> Option<&Message> {
         match self {

@@ -23,6 +23,20 @@ pub struct AuditedCall {
     pub is_partial: bool,
 }
 
+/// What an operator has done, in words of closed lists, names of the configuration, addresses and
+/// fingerprints.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'o> {
+    /// `kill`, `revoke` or `unrevoke`.
+    pub what: &'static str,
+    /// What the value is.
+    pub selector: &'static str,
+    /// To what.
+    pub value: &'o str,
+    /// How many exchanges that has ended.
+    pub ended: u64,
+}
+
 /// What a call asks for by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {

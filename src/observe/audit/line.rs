@@ -4,7 +4,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{AuditedCall, Named, Noted};
+use super::{AuditedCall, Named, Noted, Operation};
 use crate::observe::{
     line::{Line, LogFormat, Opening},
     record::Record,
@@ -66,6 +66,17 @@ pub(super) fn write(
     if let Some(upstream) = &record.upstream {
         line.plain("upstream", upstream.as_str());
     }
+    line.close();
+}
+
+/// Appends what an operator has done, in the same manner.
+pub(super) fn write_operation(out: &mut Vec<u8>, ts: jiff::Timestamp, done: &Operation<'_>) {
+    let opening = Opening { ts, level: "info", event: "operator" };
+    let mut line = Line::open(out, LogFormat::Json, &opening);
+    line.plain("what", done.what);
+    line.plain("selector", done.selector);
+    line.field("value", &done.value);
+    line.number("ended", done.ended);
     line.close();
 }
 

@@ -10,7 +10,7 @@ mod line;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-pub use call::{AuditedCall, Named, Noted};
+pub use call::{AuditedCall, Named, Noted, Operation};
 use file::AuditFile;
 use prometheus::{IntCounter, IntGauge, Opts};
 use tokio::sync::oneshot;
@@ -145,6 +145,15 @@ impl AuditSink {
         }
         counts.dropped.inc_by(u64::try_from(calls.len()).unwrap_or(u64::MAX));
         None
+    }
+
+    /// Records what an operator has done.
+    pub fn operation(&self, done: &Operation<'_>) {
+        let mut line = Vec::with_capacity(256);
+        line::write_operation(&mut line, jiff::Timestamp::now(), done);
+        if !self.shared.lines.push(&line, None) {
+            self.shared.counts.dropped.inc();
+        }
     }
 
     /// Waits until what was recorded before is written, a second at most, and says what isn't.

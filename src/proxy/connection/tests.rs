@@ -42,6 +42,8 @@ fn state(snapshot: Snapshot) -> State {
         })),
         bans: Arc::new(Bans::new(1)),
         budgets: Arc::new(Budgets::new(1, &jiff::tz::TimeZone::UTC, jiff::Timestamp::now())),
+        revocations: Arc::default(),
+        living: crate::live::Living::default(),
         leases: Leases::default(),
         places: Places::new(1, 1),
         pressure: Pressure::none(),

@@ -54,6 +54,24 @@ pub(super) fn open(
     Ok(Opened { versed, field, query })
 }
 
+/// The id of the session that a request names, as the client has it.
+pub(super) fn named<'r>(
+    opened: &Opened,
+    fields: &'r Fields,
+    lead: &'r McpLead<'_, '_>,
+) -> Option<&'r [u8]> {
+    if opened.field.is_some() {
+        return fields.get(FIELD);
+    }
+    opened.query.as_ref()?;
+    named_in(lead.path.query()?)
+}
+
+/// The same of a query.
+pub(super) fn named_in(query: &str) -> Option<&[u8]> {
+    query.get(parameter(query).ok()??).map(str::as_bytes)
+}
+
 /// The id that an answer gives, as the client gets it.
 pub(super) fn given(
     seal: &Seal,

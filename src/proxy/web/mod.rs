@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Instant};
 use http::StatusCode;
 
 use super::{
-    admit,
+    admit, alive,
     forward::Answered,
     place::{End, Known, Next, Place, Stopped, WebEntered},
     relay::is_event_stream,
@@ -29,6 +29,7 @@ pub(super) async fn answer(
     known: &mut Known,
 ) -> Result<End, Stopped> {
     let visit = admit::visit(place, head, entered)?;
+    alive::enter(place, known, None)?;
     let upstream = &entered.lead.route.upstream;
     known.upstream = Some(upstream.name.clone());
     let server = place.world.server(entered.lead.route).ok_or(Denial::UpstreamDown)?;

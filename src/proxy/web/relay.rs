@@ -7,6 +7,7 @@ use super::super::{
     events::Events,
     forward::Answered,
     place::{End, Known, Place, WebEntered},
+    pumped::Pumped,
     record,
     relay::{coding, is_event_stream, write_unheld},
     respond,
@@ -61,7 +62,11 @@ pub(super) async fn relay(
         pump.ignore_client();
     }
     let pumped = pump.run(answer, None).await;
-    pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), false)
+    let told = match pumped {
+        Pumped::Ended(why) => pump.end_with(pumped, &respond::parting(known, why)).await,
+        _ => false,
+    };
+    pumped.end((status, coding, keeps), (first_byte, pump.bytes_out()), told)
 }
 
 /// Writes what the site says of its answer, and what every answer of a site has.

@@ -2,13 +2,17 @@
 
 use super::{
     super::{
+        alive,
         forward::Answered,
         place::{End, Known, Next, Place, WebEntered},
         record,
     },
     relay::write_fields,
 };
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::{
+    live::Kind,
     observe::Outcome,
     types::Limit,
     wire::{Client, RequestHead, tunnel},
@@ -38,17 +42,26 @@ pub(super) async fn run(
     // Either side may be silent for hours, or gone without a word.
     connection.stream().probe_when_idle();
     answer.upstream.stream().probe_when_idle();
-    let mut bytes_out = 0;
+    let uncounted = AtomicU64::new(0);
+    let life = place.life.as_ref();
+    if let Some(life) = life {
+        life.becomes(Kind::Tunnel);
+    }
+    let sent = life.map_or(&uncounted, |life| life.bytes());
     let ended = tokio::select! {
-        ended = tunnel(connection, &mut answer.upstream, stall, &mut bytes_out) => ended,
+        ended = tunnel(connection, &mut answer.upstream, stall, sent) => ended,
+        why = alive::ended(life) => {
+            let told = (answer.at - known.started, sent.load(Relaxed));
+            return End::severed((status, why), told);
+        }
         () = place.draining.cut() => {
             place.state.metrics.reached(Limit::Shutdown);
-            return end(status, known, answer, (Outcome::Cut, bytes_out));
+            return end(status, known, answer, (Outcome::Cut, sent.load(Relaxed)));
         }
     };
     let outcome =
         if record::was_sent(place, &ended) { Outcome::Answered } else { Outcome::ClientGone };
-    end(status, known, answer, (outcome, bytes_out))
+    end(status, known, answer, (outcome, sent.load(Relaxed)))
 }
 
 fn end(status: u16, known: &Known, answer: &Answered, (outcome, bytes_out): (Outcome, u64)) -> End {

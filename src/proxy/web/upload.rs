@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::super::{
     admit::Permit,
+    alive,
     forward::{head_of_answer, unreachable},
     place::{Known, Place, Stopped},
 };
@@ -70,6 +71,7 @@ impl Asked<'_, '_> {
             biased;
             answered = answered => answered,
             () = draining.cut() => Err(Denial::Overload(Limit::Shutdown).into()),
+            why = alive::ended(self.place.life.as_ref()) => Err(why.into()),
         }
     }
 

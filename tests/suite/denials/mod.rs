@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::scene::{Making, Refused};
 use crate::{
+    ending::a_call_that_waits_is_refused_and_one_on_its_stream_is_told_there,
     harness::{Answer, Call, Key, Setup, Upstream},
     noon,
 };
@@ -135,6 +136,7 @@ every_denial! {
         D::KeyMissing          => key_missing           401 4010   "key_missing"          id 7    Keeps  [CHALLENGE];
         D::KeyUnknown          => key_unknown           401 4010   "key_unknown"          id 7    Keeps  [CHALLENGE];
         D::KeyExpired          => key_expired           401 4010   "key_expired"          id 7    Keeps  [CHALLENGE];
+        D::KeyRevoked          => key_revoked           401 4010   "key_revoked"          id 7    Keeps  [CHALLENGE];
         D::Session             => session               404 4042   "session"              id 7    Keeps  [];
         D::Rate { .. }         => rate                  200 4290   "rate"                 id 7    Keeps  [after("86400")];
         D::Budget { .. }       => budget                200 4292   "budget"               id 7    Keeps  [after("the day")];
@@ -158,6 +160,7 @@ every_denial! {
     }
     otherwise {
         D::UpstreamGone        => upstream_gone_is_the_last_event_of_the_call;
+        D::Killed              => a_call_that_waits_is_refused_and_one_on_its_stream_is_told_there;
     }
 }
 

@@ -170,6 +170,15 @@ pub(super) async fn key_expired() -> Scene {
     asked_of(|setup| setup.consumer("old", &key, "expires = 2020-01-31"), post(&key)).await
 }
 
+pub(super) async fn key_revoked() -> Scene {
+    let key = Key::new();
+    let setup = |setup: Setup| setup.operator().consumer("revoked", &key, "");
+    let scene = asked_of(setup, post(&key)).await;
+    let revoke = serde_json::json!({"consumer": "revoked"});
+    assert_eq!(scene.gateway.operate("POST /revocations", &revoke).0, 200);
+    scene
+}
+
 pub(super) async fn session() -> Scene {
     asked(post(&Key::new()).field("mcp-session-id", "made-up")).await
 }

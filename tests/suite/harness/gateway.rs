@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
@@ -11,6 +11,7 @@ use portcullis::{
     config::{self, Surroundings},
     gateway::{self, Stop},
     observe::LogSink,
+    snapshot::Snapshot,
     wire::Transport,
 };
 use rustls::pki_types::CertificateDer;
@@ -30,6 +31,9 @@ pub(crate) const HOST: &str = "gateway.test";
 
 /// A host of its own for the calls that prove that nothing else passed.
 const MARKER_HOST: &str = "marker.test";
+
+/// The name of the admin socket.
+const SOCKET: &str = "admin.sock";
 
 /// How long a drain may take where nothing is open.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -187,11 +191,22 @@ impl Setup {
         )
     }
 
-    /// Compiles, binds and runs.
-    pub(crate) fn start(self) -> Gateway {
-        std::fs::create_dir(self.dir.path().join(audit::DIR)).unwrap();
+    /// Adds the admin socket.
+    pub(crate) fn operator(self) -> Self {
+        let socket = self.dir.path().join(SOCKET);
+        self.admin(&format!("socket = {socket:?}\n"))
+    }
+
+    /// Adds a state directory.
+    pub(crate) fn state(self) -> Self {
+        let dir = self.dir.path().join("state");
+        std::fs::create_dir(&dir).unwrap();
+        self.also(&format!("[state]\ndir = {dir:?}"))
+    }
+
+    fn compile(&self, edit: impl FnOnce(String) -> String) -> Snapshot {
         let own = if self.more.contains("[audit]") { "" } else { AUDIT };
-        let text = self.text() + own;
+        let text = edit(self.text() + own);
         let environment = |name: &str| self.secrets.get(name).map(Into::into);
         let around = Surroundings {
             base_dir: self.dir.path(),
@@ -200,11 +215,18 @@ impl Setup {
         };
         let loaded = config::compile_text(&text, around);
         let problems = config::render(&loaded.problems, &text, "suite", false);
-        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{problems}"));
+        loaded.snapshot.unwrap_or_else(|| panic!("{problems}"))
+    }
+
+    /// Compiles, binds and runs.
+    pub(crate) fn start(self) -> Gateway {
+        std::fs::create_dir(self.dir.path().join(audit::DIR)).unwrap();
+        let snapshot = self.compile(|text| text);
         let log = LogSink::memory();
         let bound = gateway::Gateway::bind(snapshot, log.clone()).unwrap();
         let addresses = bound.addresses().iter();
         let addresses = addresses.map(|(name, address)| (name.to_string(), *address)).collect();
+        let configuration = bound.running();
         let (stop, told) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -213,6 +235,7 @@ impl Setup {
         });
         Gateway {
             running: Some(Running { stop, ended, thread }),
+            configuration,
             addresses,
             log,
             received: Arc::default(),
@@ -224,6 +247,7 @@ impl Setup {
 /// A gateway that runs. Its drop is the last test of every scenario.
 pub(crate) struct Gateway {
     running: Option<Running>,
+    configuration: gateway::Running,
     addresses: HashMap<String, SocketAddr>,
     log: LogSink,
     received: Arc<Received>,
@@ -240,6 +264,23 @@ impl Gateway {
     /// What its TLS listener shows.
     pub(super) fn authority(&self) -> CertificateDer<'static> {
         self.setup.authority.clone().expect("a TLS listener")
+    }
+
+    /// Puts another configuration into the place of its own: its text, edited, and then what no text
+    /// says.
+    pub(crate) fn apply(
+        &self,
+        edit: impl FnOnce(String) -> String,
+        alter: impl FnOnce(&mut Snapshot),
+    ) {
+        let mut snapshot = self.setup.compile(edit);
+        alter(&mut snapshot);
+        self.configuration.apply(snapshot).unwrap();
+    }
+
+    /// Its admin socket.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.setup.dir.path().join(SOCKET)
     }
 
     /// The directory of its configuration.

@@ -14,6 +14,7 @@ mod events;
 mod gateway;
 mod http2;
 mod key;
+mod operator;
 mod sinks;
 mod stopping;
 mod tls;

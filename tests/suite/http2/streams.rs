@@ -7,7 +7,7 @@ use super::{
     frames::{self, frame, reset},
     listen,
 };
-use crate::harness::{Heard, Http2, Key, Streaming};
+use crate::harness::{Heard, Http2, Key, Setup, Streaming, Upstream};
 
 /// Sends an event upstream, and holds it to arriving before anything else does.
 async fn passes(from: &mut Streaming, http2: &mut Http2, stream: u32, data: &str) {
@@ -115,6 +115,33 @@ async fn a_stream_that_is_cut_upstream_is_reset_and_the_connection_lives() {
             heard => panic!("{heard:?}"),
         }
     }
+    http2.send(call(3, &key)).await;
+    upstream.answer("{}").await;
+    assert_eq!(http2.answer(3).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_that_an_operator_ends_is_whole_and_the_connection_lives() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).tls().operator().start();
+    let (mut http2, key) = (gateway.http2().await, Key::new());
+    http2.send(listen(1, &key)).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    http2.head(1).await;
+    passes(&mut stream, &mut http2, 1, "1").await;
+    assert_eq!(gateway.kill(&serde_json::json!({"all": true})), 1);
+    let (mut said, mut over) = (Vec::new(), false);
+    while !over {
+        match http2.next(1).await {
+            Heard::Data { bytes, ended } => {
+                said.extend(bytes);
+                over = ended;
+            }
+            heard => panic!("{heard:?}"),
+        }
+    }
+    assert_eq!(String::from_utf8(said).unwrap(), ": ended: killed\n\n");
+    stream.is_abandoned().await;
     http2.send(call(3, &key)).await;
     upstream.answer("{}").await;
     assert_eq!(http2.answer(3).await.status, 200);

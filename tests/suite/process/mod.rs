@@ -10,6 +10,7 @@ mod live;
 mod pins;
 mod pressure;
 mod reload;
+mod revocations;
 mod silence;
 mod starting;
 

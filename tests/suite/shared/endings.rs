@@ -132,3 +132,24 @@ async fn a_drain_ends_the_stream_with_its_last_seat() {
     bus.stream.is_abandoned().await;
     assert!(stopping.ended() < std::time::Duration::from_secs(2));
 }
+
+#[tokio::test]
+async fn a_seat_that_is_ended_leaves_the_others_theirs() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).operator().start();
+    let key = Key::new();
+    let (mut bus, mut first) = open((&gateway, &mut upstream), &key, &key).await;
+    let mut second = join(&gateway, &key).await;
+    let live = gateway.live();
+    assert_eq!(live.len(), 2);
+    // The oldest first.
+    assert_eq!(gateway.kill(&json!({"stream": live[0]["stream"]})), 1);
+    assert_eq!(first.events.next_comment().await.as_deref(), Some("ended: killed"));
+    assert!(first.events.next_event().await.is_none() && first.events.ended_whole());
+    let call = second.post((&gateway, &mut upstream), &ping(1)).await;
+    bus.answer(&call, json!({})).await;
+    assert_eq!(second.hears().await["id"], 1);
+    drop(second);
+    // It is kept open for a moment, and then it isn't.
+    bus.stream.is_abandoned().await;
+}

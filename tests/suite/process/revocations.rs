@@ -1,0 +1,65 @@
+//! A revocation outlives the worst end of a process.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use tempfile::TempDir;
+
+use super::{Process, config};
+
+/// SHA-256 of `secret`.
+const DIGEST: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+fn start(state: &Path) -> Process {
+    let socket = state.join("admin.sock");
+    let more = format!(
+        "[state]\ndir = {state:?}\n[[consumers]]\nname = \"alice\"\nkey_sha256 = \"{DIGEST}\"\n"
+    );
+    let text = |at: &str| {
+        config(at, "127.0.0.1:1")
+            .replace("[upstreams.postiz]", &format!("socket = {socket:?}\n[upstreams.postiz]"))
+            + &more
+    };
+    Process::start_with(TempDir::new().unwrap(), text, |_| {})
+}
+
+fn call(process: &Process) -> Vec<u8> {
+    process.send(
+        b"POST /api/mcp HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\nauthorization: Bearer secret\r\n\
+          content-type: application/json\r\ncontent-length: 46\r\n\r\n\
+          {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}",
+    )
+}
+
+fn revoke(state: &Path) -> String {
+    let mut socket = UnixStream::connect(state.join("admin.sock")).unwrap();
+    let body = "{\"consumer\": \"alice\"}";
+    let length = body.len();
+    write!(socket, "POST /revocations HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_revocation_that_was_answered_outlives_a_kill_and_its_file_has_no_key() {
+    let state = TempDir::new().unwrap();
+    let mut process = start(state.path());
+    assert!(call(&process).starts_with(b"HTTP/1.1 502"), "nobody is there, but the key is right");
+    let answer = revoke(state.path());
+    // At once: what was answered is on the disk.
+    process.signal("KILL");
+    process.child.wait().unwrap();
+    assert!(answer.contains("\"kept\":true"), "{answer}");
+    let kept = fs::read_to_string(state.path().join("revocations")).unwrap();
+    assert!(kept.starts_with("alice ") && kept.lines().count() == 1, "{kept}");
+    assert!(!kept.contains(DIGEST) && !kept.contains(&DIGEST[..16]), "{kept}");
+    let process = start(state.path());
+    assert!(call(&process).starts_with(b"HTTP/1.1 401"));
+    assert!(process.says("\"reason\":\"key_revoked\""));
+    process.end();
+}
