@@ -11,7 +11,7 @@
 //! | 4 | [`edge`] | a connection before it is HTTP: firewall, caps, TLS |
 //! | 4 | [`proxy`] | an exchange: head, admission, forwarding, relay, record |
 //! | 4 | [`admin`] | metrics and health |
-//! | 3 | [`upstream`] | named servers: names resolved again, the pool of connections |
+//! | 3 | [`upstream`] | named servers: names resolved again, health, the choice of an endpoint, the pool of connections |
 //! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
 //! | 2 | [`live`] | what is under way, how it is shown and ended |
 //! | 2 | [`wire`] | bytes become one canonical request and response |

@@ -106,6 +106,17 @@ fn every_command_of_the_table_does_what_it_says() {
                     assert_eq!(says(words), "", "no list has passed");
                 }
             }),
+            "status --config FILE" => while_it_runs(&file, |says| {
+                assert_eq!(says(&["status"]), "", "nothing is under way");
+            }),
+            "kill --config FILE --key NAME" => while_it_runs(&file, |_| {
+                let output = portcullis(&["kill", "--all", "--config", &file]).output().unwrap();
+                assert_eq!(
+                    (output.status.code(), text(&output.stdout)),
+                    (Some(1), "{\"ended\":0}\n")
+                );
+            }),
+            "revoke NAME --config FILE" => revokes_nobody(&file),
             "demo" => {
                 let child = portcullis(&["demo"]).spawn().unwrap();
                 runs_until_it_is_told(child, "Ctrl-C ends the demonstration");
@@ -113,6 +124,16 @@ fn every_command_of_the_table_does_what_it_says() {
             other => panic!("no test runs `portcullis {other}`"),
         }
     }
+}
+
+fn revokes_nobody(file: &str) {
+    while_it_runs(file, |says| {
+        assert_eq!(says(&["revocations"]), "", "nobody is revoked");
+        for word in ["revoke", "unrevoke"] {
+            let output = portcullis(&[word, "nobody", "--config", file]).output().unwrap();
+            assert!(text(&output.stderr).contains("no consumer"), "{word}");
+        }
+    });
 }
 
 fn explains_a_request(file: &str) {

@@ -66,7 +66,7 @@ fn the_postiz_example_does_what_its_comments_say() {
     let route = snapshot.routes.iter().next().unwrap();
     assert_eq!(route.mcp().unwrap().unknown_keys, UnknownKeys::Forward);
     assert_eq!(route.quota.unwrap().burst.get(), 20);
-    assert_eq!(route.upstream.endpoint.port, 3000);
+    assert_eq!(route.upstream.endpoints.first().port, 3000);
     assert_eq!(route.upstream.strip_prefix, ["api".into()]);
 }
 

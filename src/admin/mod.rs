@@ -11,7 +11,7 @@ mod guard;
 mod ready;
 mod socket;
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -34,6 +34,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use ready::Behind;
 pub use ready::{Readiness, Stage};
 pub use socket::{SocketFile, bind};
 use tokio::{
@@ -144,11 +145,13 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
 struct Plane {
     metrics: Metrics,
     ready: Readiness,
+    world: Arc<ArcSwap<World>>,
 }
 
-/// Everything that the address answers. The servers behind may not ask.
+/// Everything that the address answers. The servers behind may not ask, and without them there is
+/// nothing to be ready for.
 pub fn monitor(metrics: Metrics, ready: Readiness, world: Arc<ArcSwap<World>>) -> App {
-    let guard = middleware::from_fn_with_state(world, guard::address);
+    let guard = middleware::from_fn_with_state(Arc::clone(&world), guard::address);
     let router = Router::new()
         .route("/metrics", routing::get(show_metrics))
         .route("/livez", routing::get(async || "ok"))
@@ -156,7 +159,7 @@ pub fn monitor(metrics: Metrics, ready: Readiness, world: Arc<ArcSwap<World>>) -
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
         .layer(guard)
-        .with_state(Plane { metrics, ready });
+        .with_state(Plane { metrics, ready, world });
     App(router)
 }
 
@@ -170,12 +173,18 @@ async fn show_metrics(State(plane): State<Plane>) -> Response {
 }
 
 async fn show_ready(State(plane): State<Plane>) -> impl IntoResponse {
-    let stage = plane.ready.get();
-    let status = match stage {
-        Stage::Ready => StatusCode::OK,
-        Stage::Starting | Stage::Draining => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, stage.as_str())
+    let unready = |word: &'static str| (StatusCode::SERVICE_UNAVAILABLE, Cow::from(word));
+    match (plane.ready.get(), Behind::of(&plane.world.load())) {
+        (Stage::Ready, Behind::Some { without }) if without.is_empty() => {
+            (StatusCode::OK, Stage::Ready.as_str().into())
+        }
+        (Stage::Ready, Behind::Some { without }) => {
+            (StatusCode::OK, format!("ready, without {}", without.join(", ")).into())
+        }
+        (Stage::Ready, Behind::Unknown) => unready(Stage::Starting.as_str()),
+        (Stage::Ready, Behind::Nothing) => unready("upstream_down"),
+        (stage @ (Stage::Starting | Stage::Draining), _) => unready(stage.as_str()),
+    }
 }
 
 /// A refusal as the data plane words it: the reason, and nothing of the request.

@@ -3,6 +3,8 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use crate::upstream::{Health, Server, World};
+
 /// Where the gateway is in its life, shared between who knows and who is asked.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicU8>);
@@ -36,6 +38,37 @@ impl Readiness {
             Stage::Draining => DRAINING,
         };
         self.0.store(value, Ordering::Release);
+    }
+}
+
+/// What stands behind the gateway, of the upstreams that have `health`. The others aren't asked, and
+/// don't count.
+pub(super) enum Behind {
+    /// Something can be served. As long as that is so the gateway is ready: one upstream of several
+    /// that is lost would take the others with it.
+    Some {
+        /// The names of upstreams that are lost.
+        without: Vec<String>,
+    },
+    /// No answer has come yet.
+    Unknown,
+    /// No endpoint of any is well.
+    Nothing,
+}
+
+impl Behind {
+    pub(super) fn of(world: &World) -> Self {
+        let asked = world.servers.values().filter(|server| server.health() != Health::Unasked);
+        let is = |health| move |server: &&Arc<Server>| server.health() == health;
+        let all: Vec<_> = asked.collect();
+        let any = |health| all.iter().copied().any(|server| is(health)(&server));
+        if all.is_empty() || any(Health::Well) {
+            let lost = all.iter().copied().filter(is(Health::Ill));
+            let mut without: Vec<_> = lost.map(|server| server.upstream.name.to_string()).collect();
+            without.sort();
+            return Self::Some { without };
+        }
+        if any(Health::Unknown) { Self::Unknown } else { Self::Nothing }
     }
 }
 

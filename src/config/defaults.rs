@@ -50,6 +50,10 @@ pub(super) fn bans() -> BanRules {
 pub(super) const TIME_ZONE: TimeZone = TimeZone::UTC;
 pub(super) const HTTP2: bool = true;
 pub(super) const TRUSTED_HEADER: &str = "x-forwarded-for";
+pub(super) const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HEALTHY_AFTER: u32 = 1;
+pub(super) const UNHEALTHY_AFTER: u32 = 2;
 pub(super) const UPSTREAM_AUTH: UpstreamAuth = UpstreamAuth::AsReceived;
 pub(super) const UNKNOWN_KEYS: UnknownKeys = UnknownKeys::Refuse;
 pub(super) const MAX_STREAMS: u32 = 8;

@@ -1,5 +1,6 @@
 mod addresses;
 mod audit;
+mod endpoints;
 mod oauth;
 mod rotation;
 
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    snapshot::{HostHeader, ListenerKind, Refusals, Scheme, Tls, UnknownKeys},
+    snapshot::{HostHeader, ListenerKind, Refusals, Tls, UnknownKeys},
     types::{KeyDigest, Secret},
 };
 
@@ -288,20 +289,6 @@ fn two_paths_that_fit_one_request_equally_well_are_reported_with_both_places() {
     for paths in [["/a/{key}/c", "/b/{key}/c"], ["/a/{key}", "/a/b"], ["/a/{key}", "/a/b/{key}"]] {
         assert_eq!(clash(paths), None, "{paths:?}");
     }
-}
-
-#[test]
-fn an_https_endpoint_is_connected_to_with_its_own_authority() {
-    let site = Site::new();
-    site.certificate("ca", (2026, 1, 1), (2027, 1, 1));
-    let endpoint =
-        MINIMAL.replace("http://127.0.0.1:3000\"]", "https://postiz\"], ca = \"ca.pem\"");
-    let snapshot = site.compiled(&endpoint);
-    let upstream = &snapshot.routes.iter().next().unwrap().upstream;
-    assert_eq!((upstream.endpoint.scheme, upstream.endpoint.port), (Scheme::Https, 443));
-    assert_eq!(upstream.tls.as_ref().unwrap().alpn_protocols, [b"http/1.1"]);
-    let plain = MINIMAL.replace("3000\"]", "3000\"], ca = \"ca.pem\"");
-    assert_eq!(site.messages(&plain), ["`ca` without an https:// endpoint is never asked"]);
 }
 
 #[test]

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
-
 use super::{
-    Span, endpoint, files,
+    Span, endpoint, endpoints, health,
     mask::shown,
     pins,
     reading::Reading,
-    table::{Item, Table},
+    table::Table,
     value::{self, Fault},
 };
 use crate::{
-    snapshot::{Dialect, DialectSetting, Endpoint, HostHeader, Scheme, Upstream, UpstreamAuth},
+    snapshot::{Dialect, DialectSetting, HostHeader, Upstream, UpstreamAuth},
     types::{Name, Template},
 };
 
@@ -26,8 +20,8 @@ pub(super) struct Draft {
     pub(super) name: Name,
     pub(super) name_at: Span,
     pub(super) strip_prefix: Option<(Template, Span)>,
-    /// Where the endpoint is written.
-    pub(super) endpoint_at: Option<Span>,
+    /// Where its endpoints are written, each that could be read.
+    pub(super) endpoints_at: Vec<Span>,
     /// Left out, the kind of a route decides.
     pub(super) host_header: Option<HostHeader>,
     /// What holds on a route that doesn't say otherwise.
@@ -62,8 +56,9 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 
 fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let example = "endpoints = [\"http://127.0.0.1:3000\"]";
-    let endpoints = table.require("endpoints", example, reading);
-    let endpoint = endpoints.and_then(|item| only_endpoint(&item, reading));
+    let item = table.require("endpoints", example, reading);
+    let (endpoints, endpoints_at) =
+        item.map(|item| endpoints::read(&item, reading)).unwrap_or_default();
     let strip_prefix = table.take("strip_prefix");
     let strip_prefix = strip_prefix.and_then(|item| {
         let prefix = item.read(reading, prefix)?;
@@ -71,6 +66,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
     });
     let host_header = table.take("host_header").and_then(|item| item.read(reading, host_header));
     let ca = table.take("ca");
+    let health = table.take("health").and_then(|item| health::read(&item, reading));
     let auth = auth(&mut table, reading);
     let dialect = dialect(&mut table, reading);
     let session_idle =
@@ -79,24 +75,17 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
         table.take("max_requests").and_then(|item| item.count(reading, (1, 1_000_000)));
     let pin = pins::read(&name, &mut table, reading);
     let shared_streams = table.take("shared_streams").and_then(|item| item.flag(reading));
-    table.finish(&["health"], reading);
-    let tls = match &endpoint {
-        Some((Endpoint { scheme: Scheme::Https, .. }, at)) => tls(ca.as_ref(), at, reading),
-        Some(_) => {
-            if let Some(ca) = &ca {
-                let message = "`ca` without an https:// endpoint is never asked";
-                reading.error(&ca.name_at, message).hint("remove it, or connect with https://");
-            }
-            None
-        }
-        None => None,
-    };
+    table.finish(&[], reading);
+    let at = endpoints_at.first();
+    let tls = endpoints.as_ref().zip(at).and_then(|(endpoints, at)| {
+        endpoints::tls(endpoints.first().scheme, (ca.as_ref(), at), reading)
+    });
     let fixed = |prefix: &Template| prefix.parts().flatten().map(Into::into).collect();
-    let endpoint_at = endpoint.as_ref().map(|(_, at)| at.clone());
-    let upstream = endpoint.map(|(endpoint, _)| {
+    let upstream = endpoints.map(|endpoints| {
         Arc::new(Upstream {
             name: name.clone(),
-            endpoint,
+            endpoints,
+            health,
             strip_prefix: strip_prefix
                 .as_ref()
                 .map(|(prefix, _)| fixed(prefix))
@@ -109,29 +98,7 @@ fn one((name, name_at): (Name, Span), mut table: Table<'_>, reading: &mut Readin
             shared_streams: shared_streams.unwrap_or(true),
         })
     });
-    Draft { name, name_at, strip_prefix, endpoint_at, host_header, auth, dialect, upstream }
-}
-
-fn only_endpoint(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Endpoint, Span)> {
-    let list = item.list(reading)?;
-    let Some(first) = list.first() else {
-        reading.missing(&item.at, "`endpoints` is empty", "\"http://127.0.0.1:3000\"");
-        return None;
-    };
-    if let Some(second) = list.get(1) {
-        reading
-            .error(&second.at, "several endpoints are not in this version yet")
-            .hint("name one endpoint");
-    }
-    if first.value.as_str().is_some_and(|text| text.contains('@')) {
-        reading
-            .error(&first.at, "an endpoint holds no user and password")
-            .hint("write scheme, host and port alone")
-            .conceal(&first.at);
-        return None;
-    }
-    let endpoint = first.read(reading, endpoint::parse)?;
-    Some((endpoint, first.at.clone()))
+    Draft { name, name_at, strip_prefix, endpoints_at, host_header, auth, dialect, upstream }
 }
 
 fn prefix(text: &str) -> Result<Template, Fault> {
@@ -157,42 +124,6 @@ fn host_header(text: &str) -> Result<HostHeader, Fault> {
             sound.then(|| HostHeader::Fixed(text.to_ascii_lowercase().into())).ok_or_else(fault)
         }
     }
-}
-
-/// How to connect to an `https://` endpoint: trusting `ca` alone, or what the system trusts.
-fn tls(
-    ca: Option<&Item<'_>>,
-    endpoint_at: &Span,
-    reading: &mut Reading<'_>,
-) -> Option<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(item) => {
-            let path = item.text(reading)?;
-            let contents = files::read(item, path, reading)?;
-            let found: Vec<_> = CertificateDer::pem_slice_iter(&contents.bytes).flatten().collect();
-            if roots.add_parsable_certificates(found).0 == 0 {
-                reading
-                    .error(&item.at, format!("{} holds no certificate", shown(path)))
-                    .hint("it must be PEM: -----BEGIN CERTIFICATE-----");
-                return None;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                reading
-                    .error(endpoint_at, "this system trusts no certificate authority")
-                    .hint("install ca-certificates, or name the authority: ca = \"ca.pem\"");
-                return None;
-            }
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().ok()?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(Arc::new(config))
 }
 
 fn dialect(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<(DialectSetting, Span)> {

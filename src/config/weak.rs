@@ -168,8 +168,9 @@ pub(super) fn postiz_nginx(
         routes.iter().filter(leads_here).any(|route| route.mcp().is_some())
     };
     for draft in upstreams.iter().filter(|draft| has_keys(draft)) {
-        let (Some(upstream), Some(at)) = (&draft.upstream, &draft.endpoint_at) else { continue };
-        if upstream.endpoint.port == POSTIZ_NGINX_PORT {
+        let Some(upstream) = &draft.upstream else { continue };
+        let endpoints = upstream.endpoints.iter().zip(&draft.endpoints_at);
+        for (_, at) in endpoints.filter(|(endpoint, _)| endpoint.port == POSTIZ_NGINX_PORT) {
             reading
                 .warning(
                     at,

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use crate::{
     observe::Metrics,
     policy::Pressure,
-    snapshot::{Snapshot, Upstream, UpstreamAuth},
+    snapshot::{Endpoint, Snapshot, Upstream, UpstreamAuth},
     types::Name,
     upstream::{Server, World},
 };
@@ -27,6 +27,8 @@ pub(super) fn servers(
             let shown = metrics.in_flight(&upstream.name);
             let server = Server::new(Arc::clone(upstream)).within(shown, pressure.clone());
             let server = server.counting(metrics.shared_streams(&upstream.name));
+            let health = |at: &Endpoint| metrics.endpoint_health(&upstream.name, &at.authority);
+            let server = server.watched(health);
             Arc::new(match old {
                 Some(old) => server.after(old),
                 None => server,
@@ -75,6 +77,7 @@ async fn tend(server: Arc<Server>, wants_bearer: bool) {
     tokio::join!(
         server.keep_names_fresh(),
         server.keep_dialect_known(wants_bearer),
+        server.keep_health_known(),
         server.end_idle_sessions(),
     );
 }

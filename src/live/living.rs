@@ -14,7 +14,7 @@ use crate::types::Denial;
 const AT_ONCE: usize = 128;
 
 /// All that lives, by worker. Each worker writes to a roll of its own, so that none waits for another.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Living {
     own: Arc<Roll>,
     all: Arc<Mutex<Vec<Arc<Roll>>>>,
@@ -36,6 +36,14 @@ pub struct Alive {
     life: Arc<Life>,
     roll: Arc<Roll>,
     at: usize,
+}
+
+impl Default for Living {
+    fn default() -> Self {
+        let own = Arc::<Roll>::default();
+        let all = Arc::new(Mutex::new(vec![Arc::clone(&own)]));
+        Self { own, all, judgements: Arc::default() }
+    }
 }
 
 impl Living {
@@ -179,6 +187,9 @@ mod tests {
         assert_eq!(one.own.places().lives.len(), AT_ONCE * 2 + 1, "places are used again");
         drop((alive, again));
         assert_eq!(count(&all), 0);
+        let own = all.enter(life());
+        assert_eq!(count(&one), 1);
+        drop(own);
     }
 
     #[tokio::test]

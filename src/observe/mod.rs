@@ -16,8 +16,8 @@ pub use line::LogFormat;
 pub use lines::QUEUE_BYTES;
 pub use log::LogSink;
 pub use metrics::{
-    BudgetLabels, ConnectionGuard, ConnectionOutcome, HandshakeOutcome, InFlight, Metrics,
-    ReloadOutcome, SharedStreamsMeter, StreamGuard,
+    BudgetLabels, ConnectionGuard, ConnectionOutcome, EndpointHealth, HandshakeOutcome, InFlight,
+    Metrics, ReloadOutcome, SharedStreamsMeter, StreamGuard,
 };
 pub use path::LoggablePath;
 pub use record::{Batched, Event, Outcome, Record};

@@ -7,7 +7,7 @@ use super::{
     session,
 };
 use crate::{
-    snapshot::{HostHeader, McpLead, Route, UpstreamAuth},
+    snapshot::{Endpoint, HostHeader, McpLead, Route, UpstreamAuth},
     types::{
         CredentialForm, KeyDigest, Method, Secret, Segment, Template, write_address,
         write_key_segment,
@@ -182,9 +182,9 @@ pub(super) struct Request<'a> {
 /// A body up to this size is copied behind the head, in bytes.
 const SMALL_BODY: usize = 4 * 1024;
 
-/// The whole request.
+/// The whole request, for the endpoint that it goes to.
 pub(super) fn request<'a>(
-    head: &RequestHead,
+    (head, at): (&RequestHead, &Endpoint),
     entered: &McpEntered<'_, '_>,
     admission: &'a Admission,
     path: &UpstreamPath,
@@ -192,19 +192,19 @@ pub(super) fn request<'a>(
     let body = &**admission.body;
     let (copied, body) = if body.len() <= SMALL_BODY { (body, &[][..]) } else { (&[][..], body) };
     let mut out = Vec::with_capacity(512 + path.0.len() + copied.len());
-    write_head(&mut out, head, entered, (admission, path));
+    write_head(&mut out, (head, at), entered, (admission, path));
     out.extend_from_slice(copied);
     Request { head: out, body }
 }
 
 fn write_head(
     out: &mut Vec<u8>,
-    head: &RequestHead,
+    (head, at): (&RequestHead, &Endpoint),
     entered: &McpEntered<'_, '_>,
     (admission, path): (&Admission, &UpstreamPath),
 ) {
     write_request_line(out, head.method, &path.0);
-    write_host(out, head, entered.lead.route);
+    write_host(out, head, (entered.lead.route, at));
     // The field of the client's address ends here whoever wrote it: the upstream may believe it too.
     let address = entered.source.address_field.as_bytes();
     let ends_here = |name: &[u8]| DROPPED.contains(&name) || is_forwarding(name) || name == address;
@@ -224,14 +224,14 @@ fn write_head(
 
 /// The request that ends a session as its own client would, with the path and key of this one.
 pub(super) fn ending(
-    head: &RequestHead,
+    (head, at): (&RequestHead, &Endpoint),
     entered: &McpEntered<'_, '_>,
     (admission, path): (&Admission, &UpstreamPath),
     id: &Secret,
 ) -> Option<Secret> {
     let mut out = Vec::with_capacity(512);
     write_request_line(&mut out, Method::Delete, path.bare());
-    write_host(&mut out, head, entered.lead.route);
+    write_host(&mut out, head, (entered.lead.route, at));
     write_credential(&mut out, form(entered, admission), admission.upstream_key());
     write_field(&mut out, session::FIELD, id.expose().as_bytes());
     write_field(&mut out, "connection", b"close");
@@ -242,7 +242,7 @@ pub(super) fn ending(
 /// The requests that a gateway makes itself at a stream that clients share: one opens it by the path of
 /// this request, the other posts to `posts_to`, and lacks its end.
 pub(super) fn asks(
-    head: &RequestHead,
+    (head, at): (&RequestHead, &Endpoint),
     entered: &McpEntered<'_, '_>,
     (admission, path): (&Admission, &UpstreamPath),
     posts_to: &UpstreamPath,
@@ -250,7 +250,7 @@ pub(super) fn asks(
     let written = |method, path: &[u8], fields: &[(&str, &[u8])]| {
         let mut out = Vec::with_capacity(512);
         write_request_line(&mut out, method, path);
-        write_host(&mut out, head, entered.lead.route);
+        write_host(&mut out, head, (entered.lead.route, at));
         write_credential(&mut out, form(entered, admission), admission.upstream_key());
         write_field(&mut out, "user-agent", USER_AGENT.as_bytes());
         for (name, value) in fields {
@@ -298,10 +298,10 @@ fn write_credential(out: &mut Vec<u8>, form: CredentialForm, key: &str) {
     }
 }
 
-/// Writes the one Host.
-pub(super) fn write_host(out: &mut Vec<u8>, head: &RequestHead, route: &Route) {
+/// Writes the one Host, for the endpoint that the request goes to.
+pub(super) fn write_host(out: &mut Vec<u8>, head: &RequestHead, (route, at): (&Route, &Endpoint)) {
     let host: &[u8] = match &route.host_header {
-        HostHeader::Endpoint => route.upstream.endpoint.authority.as_bytes(),
+        HostHeader::Endpoint => at.authority.as_bytes(),
         HostHeader::Client => head.host.authority(),
         HostHeader::Fixed(host) => host.as_bytes(),
     };

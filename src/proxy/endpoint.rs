@@ -22,17 +22,17 @@ pub(super) fn announce(
     events: &mut Events,
     (state, life): (&State, Option<&Life>),
     event: &[u8],
-    Said { entered, admission, seat, .. }: Said<'_>,
+    Said { entered, admission, at, seat, .. }: Said<'_>,
 ) -> Option<Vec<u8>> {
     events.first = First::Passed;
     let credential = &admission.credential;
-    let listening =
-        state.legacy.open(&entered.lead.route.name, credential.digest, seat.cloned())?;
+    let route = &entered.lead.route;
+    let listening = state.legacy.open((&route.name, at), credential.digest, seat.cloned())?;
     let keys = (credential, admission.upstream_key());
     let replaced = replace_data(event, |announced| {
         public(announced, entered, keys, |query| {
-            let bound_to = (&credential.digest, &**entered.lead.route);
-            let query = session::announced(&state.seal, query.unwrap_or_default(), bound_to)?;
+            let (query, bound_to) = (query.unwrap_or_default(), (&credential.digest, &***route));
+            let query = session::announced(&state.seal, (at, query), bound_to)?;
             if let (Some(life), Some(id)) = (life, session::named_in(&query)) {
                 life.has_session(state.fingerprints.session(id));
             }

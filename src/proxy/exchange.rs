@@ -17,12 +17,18 @@ use crate::{
 /// Runs one exchange to its end and notes what became of it.
 pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &RequestHead) -> End {
     let mut known = Known::arrived(place, head.method, head.framing);
-    let mut end = match answer(place, client, head, &mut known).await {
+    let answered = answer(place, client, head, &mut known).await;
+    // It has ended, but for its last words.
+    let was_admitted = place.life.take().is_some();
+    let mut end = match answered {
         Ok(end) => end,
         Err(Stopped::Denied(denial)) => {
             record::reached(place, denial);
-            // Before it is told: who takes no answer would guess on meanwhile.
-            strikes::refused(place, &known, denial);
+            // Before it is told: who takes no answer would guess on meanwhile. Whose key was right when
+            // it came has guessed nothing.
+            if !was_admitted {
+                strikes::refused(place, &known, denial);
+            }
             respond::refuse(place, client, &mut known, (head, denial)).await
         }
         Err(Stopped::Judged(judged)) => {
@@ -37,7 +43,6 @@ pub(super) async fn run(place: &mut Place<'_>, client: &mut Client<'_>, head: &R
         // The upstream's word for it is another in each of its versions.
         end.reason = end.reason.or(Some(Denial::KeyUnknown.face().reason));
     }
-    place.life = None;
     record::ended(place, &known, &end, end.bytes_in(place, client));
     end
 }
@@ -91,6 +96,9 @@ async fn mcp(
     // hours, a refusal as long as a client lets it wait.
     known.call.iter_mut().for_each(Body::settle);
     let mut admission = admitted?;
+    if let Some(told) = &known.legacy {
+        admission.session.has_stream(&told.at);
+    }
     let named = session::named(&admission.session, &head.fields, &entered.lead);
     alive::enter(place, known, named.map(|id| place.state.fingerprints.session(id)))?;
     if known.consumer.is_some() {

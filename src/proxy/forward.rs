@@ -20,9 +20,11 @@ use super::{
 use crate::{
     mcp,
     policy::{Lease, Spending},
-    snapshot::Route,
+    snapshot::{Endpoint, Route},
     types::{Denial, Limit, Method, Name, Secret},
-    upstream::{Awaited, InUse, Seated, Server, Unreachable, refuses_key},
+    upstream::{
+        Affinity, Awaited, Choice, InUse, Reached, Seated, Server, Unreachable, refuses_key,
+    },
     wire::{
         Client, Connection, NoAnswer, RequestHead, ResponseHead, Transport, Upgrade, Written,
         is_answered, next_response_head,
@@ -33,6 +35,8 @@ use http::StatusCode;
 /// An answer whose head has come.
 pub(super) struct Answered {
     pub(super) server: Arc<Server>,
+    /// Which of its endpoints answers.
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) upstream: Connection<Transport>,
     pub(super) head: ResponseHead,
     /// When it came.
@@ -61,7 +65,7 @@ impl Answered {
     /// Keeps the connection for another request, where both sides keep it open.
     pub(super) fn settle(self) {
         if self.head.persistent {
-            self.server.keep(self.upstream);
+            self.server.keep(Reached { endpoint: self.endpoint, connection: self.upstream });
         }
     }
 }
@@ -119,22 +123,25 @@ async fn by_itself<'a>(
 ) -> Result<(UpstreamPath, Sent<'a>), Stopped> {
     let route = entered.lead.route;
     let named = admission.session.field.as_ref();
-    let in_use = named.and_then(|id| use_of(server, (head, entered), (admission, &path), id));
+    let bound = admission.session.at().cloned();
+    let at = bound.as_ref().unwrap_or(server.upstream.endpoints.first());
+    let in_use = named.and_then(|id| use_of(server, (head, entered), (admission, &path), (at, id)));
     let started = Instant::now();
-    let mut asked = Asked { place, client, server, method: head.method, spending };
-    let sent =
-        asked.send(&admission.permit, compose::request(head, entered, admission, &path)).await;
+    let choice = choice(server, bound.as_deref(), admission);
+    let mut asked = Asked { place, client, server, choice, method: head.method, spending };
+    let request = |at: &Endpoint| compose::request((head, at), entered, admission, &path);
+    let sent = asked.send(&admission.permit, request).await;
     if matches!(sent, Err(Stopped::Gone)) {
         // Who has gone from a POST may be at its stream still.
         admission.awaited.iter_mut().for_each(Awaited::were_sent);
     }
-    let (mut upstream, mut answer) = sent?;
-    if let Some(elsewhere) = slash_redirect(&answer, &path, server) {
+    let (mut reached, mut answer) = sent?;
+    if let Some(elsewhere) = slash_redirect(&answer, &path, &reached.endpoint) {
         // The upstream did nothing but ask for another spelling, so this isn't sending twice.
         asked.spending.not_sent();
         path = elsewhere;
-        let request = compose::request(head, entered, admission, &path);
-        (upstream, answer) = Box::pin(asked.send(&admission.permit, request)).await?;
+        let request = |at: &Endpoint| compose::request((head, at), entered, admission, &path);
+        (reached, answer) = Box::pin(asked.send(&admission.permit, request)).await?;
     }
     if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
         // A redirect would carry the key to wherever it leads.
@@ -155,6 +162,7 @@ async fn by_itself<'a>(
     if tool_limits::was_not_done(answer.status, admission.session.any()) {
         spending.give_back();
     }
+    let Reached { endpoint, connection: mut upstream } = reached;
     let refused = tokio::select! {
         refused = refused(&mut upstream, &answer, (place, route, admission)) => refused,
         () = client.gone() => return Err(Stopped::Gone),
@@ -164,18 +172,17 @@ async fn by_itself<'a>(
         spending.give_back();
     }
     if refused == Some(Refused::Session) {
-        if let Some(in_use) = in_use {
-            in_use.over();
-        }
+        in_use.into_iter().for_each(InUse::over);
         return Err(Denial::Session.into());
     }
     let bound_to = (&admission.session, &admission.credential.digest, &**route);
-    let session = session::given(&place.state.seal, &answer.fields, bound_to)?;
-    let begun = |id: &Secret| use_of(server, (head, entered), (admission, &path), id);
+    let session = session::given(&place.state.seal, (&endpoint, &answer.fields), bound_to)?;
+    let begun = |id: &Secret| use_of(server, (head, entered), (admission, &path), (&endpoint, id));
     let in_use = used_on(in_use, (head.method, &answer), session.is_some(), begun);
     // The answer may be a stream of hours.
     admission.body = Held::nothing();
-    let answer = Answered { server: Arc::clone(server), upstream, head: answer, at: answered };
+    let server = Arc::clone(server);
+    let answer = Answered { server, endpoint, upstream, head: answer, at: answered };
     let key_refused = refused == Some(Refused::Key);
     let sent = Sent { answer, admission, key_refused, session, in_use, lease: None, seated: None };
     Ok((path, sent))
@@ -224,9 +231,17 @@ fn use_of(
     server: &Server,
     (head, entered): (&RequestHead, &McpEntered<'_, '_>),
     (admission, path): (&Admission, &UpstreamPath),
-    id: &Secret,
+    (at, id): (&Arc<Endpoint>, &Secret),
 ) -> Option<InUse> {
-    server.use_session(id, || compose::ending(head, entered, (admission, path), id))
+    let ending = || compose::ending((head, at), entered, (admission, path), id);
+    server.use_session((at, id), ending)
+}
+
+/// Where a request may go: to the endpoint that has its session or its stream, else to the one that all
+/// requests of its key upstream go to.
+fn choice<'c>(server: &Server, bound: Option<&'c Endpoint>, admission: &Admission) -> Choice<'c> {
+    let of_key = || Affinity::of(admission.upstream_key().as_bytes());
+    bound.map_or_else(|| Choice::Of(server.affinity(of_key)), Choice::Bound)
 }
 
 /// What is in use once the head of the answer is there: nothing, where the session is over with it; a
@@ -254,13 +269,13 @@ fn used_on(
 fn slash_redirect(
     answer: &ResponseHead,
     path: &UpstreamPath,
-    server: &Server,
+    endpoint: &Endpoint,
 ) -> Option<UpstreamPath> {
     if !matches!(answer.status.as_u16(), 307 | 308) {
         return None;
     }
     let location = std::str::from_utf8(answer.fields.get("location")?).ok()?;
-    path.redirected(location, &server.upstream.endpoint.authority)
+    path.redirected(location, &endpoint.authority)
 }
 
 /// One request on its way, and the client who waits for it.
@@ -268,26 +283,30 @@ struct Asked<'p, 's, 'c, 'a> {
     place: &'p Place<'s>,
     client: &'c mut Client<'a>,
     server: &'p Arc<Server>,
+    choice: Choice<'p>,
     method: Method,
     /// What it costs.
     spending: &'p mut Spending,
 }
 
 impl Asked<'_, '_, '_, '_> {
-    /// Sends the request and waits for the head of its answer. What may have reached the upstream
-    /// is never sent twice: a call that schedules a post must not schedule two.
-    async fn send(
+    /// Sends the request, as `request` writes it for the endpoint that it goes to, and waits for the
+    /// head of its answer. What may have reached the upstream is never sent twice: a call that
+    /// schedules a post must not schedule two.
+    async fn send<'r>(
         &mut self,
         _permit: &Permit,
-        Request { head, body }: Request<'_>,
-    ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
+        request: impl Fn(&Endpoint) -> Request<'r>,
+    ) -> Result<(Reached, ResponseHead), Stopped> {
         let patience = self.place.snapshot().timeouts.upstream_first_byte;
         let wanted = (&self.server.upstream.name, self.method, patience);
         let mut draining = self.place.draining.clone();
         let asked = async {
             let connect = self.place.snapshot().timeouts.upstream_connect;
-            let connected = self.server.connection(connect).await;
-            let mut connection = connected.map_err(|why| unreachable(self.place, why))?;
+            let connected = self.server.connection(self.choice, connect).await;
+            let Reached { endpoint, mut connection } =
+                connected.map_err(|why| unreachable(self.place, why))?;
+            let Request { head, body } = request(&endpoint);
             // Before the first byte: who is gone in the middle of it may have had it done.
             self.spending.sent();
             let stall = self.place.snapshot().timeouts.write_stall;
@@ -305,7 +324,7 @@ impl Asked<'_, '_, '_, '_> {
             };
             // It still waits for the rest of this request, and would take the next one for that.
             answer.persistent &= matches!(written, Ok(Written::Whole));
-            Ok((connection, answer))
+            Ok((Reached { endpoint, connection }, answer))
         };
         tokio::select! {
             biased;
@@ -322,6 +341,8 @@ impl Asked<'_, '_, '_, '_> {
 pub(super) fn unreachable(place: &Place<'_>, why: Unreachable) -> Denial {
     match why {
         Unreachable::NoRoom => return Denial::Overload(Limit::Descriptors),
+        // So its client begins a new one, at another endpoint (MCP transports, *Session Management*).
+        Unreachable::Lost => return Denial::Session,
         Unreachable::Late => place.state.metrics.reached(Limit::UpstreamConnect),
         Unreachable::Refused => {}
     }

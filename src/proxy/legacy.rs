@@ -11,6 +11,7 @@ use aws_lc_rs::rand;
 use tokio::sync::mpsc;
 
 use crate::{
+    snapshot::Endpoint,
     types::{KeyDigest, Name},
     upstream::Seat,
 };
@@ -31,6 +32,7 @@ pub struct LegacyStreams(Arc<Mutex<HashMap<Token, Stream>>>);
 struct Stream {
     route: Name,
     key: KeyDigest,
+    at: Arc<Endpoint>,
     events: mpsc::Sender<String>,
     seat: Option<Seat>,
 }
@@ -38,6 +40,8 @@ struct Stream {
 /// The client's stream, as the answer to its POST sees it.
 pub(super) struct Told {
     events: mpsc::Sender<String>,
+    /// The endpoint that the stream comes from.
+    pub(super) at: Arc<Endpoint>,
     /// Its seat, where others share what it hears.
     pub(super) seat: Option<Seat>,
 }
@@ -50,17 +54,18 @@ pub(super) struct Listening {
 }
 
 impl LegacyStreams {
-    /// Registers a stream of a key on a route.
+    /// Registers a stream of a key on a route, which comes from an endpoint.
     pub(super) fn open(
         &self,
-        route: &Name,
+        (route, at): (&Name, &Arc<Endpoint>),
         key: KeyDigest,
         seat: Option<Seat>,
     ) -> Option<Listening> {
         let mut token = Token::default();
         rand::fill(&mut token).ok()?;
         let (sender, events) = mpsc::channel(WAITING);
-        let stream = Stream { route: route.clone(), key, events: sender, seat };
+        let (route, at) = (route.clone(), Arc::clone(at));
+        let stream = Stream { route, key, at, events: sender, seat };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, stream);
         Some(Listening { streams: self.clone(), token, events })
     }
@@ -73,7 +78,11 @@ impl LegacyStreams {
         hex::decode_to_slice(hex, &mut token).ok()?;
         let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = streams.get(&token)?;
-        let told = || Told { events: stream.events.clone(), seat: stream.seat.clone() };
+        let told = || Told {
+            events: stream.events.clone(),
+            at: Arc::clone(&stream.at),
+            seat: stream.seat.clone(),
+        };
         (stream.route == *route && stream.key == *key).then(told)
     }
 }
@@ -120,14 +129,16 @@ pub(super) fn event(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Secret;
+    use crate::{snapshot::Scheme, types::Secret};
 
     #[test]
     fn a_token_opens_the_stream_of_its_own_key_and_route_alone() {
         let streams = LegacyStreams::default();
         let name = |text: &str| Name::parse(text).unwrap();
         let key = |text: &str| Secret::new(text.to_owned()).digest();
-        let mut mine = streams.open(&name("mcp"), key("k"), None).unwrap();
+        let (scheme, host) = (Scheme::Http, "10.0.0.1".into());
+        let at = Arc::new(Endpoint { scheme, host, port: 80, authority: "10.0.0.1".into() });
+        let mut mine = streams.open((&name("mcp"), &at), key("k"), None).unwrap();
         let query = mine.with_token("sessionId=7");
         let find = |route: &str, of: &str| streams.find(Some(&query), &name(route), &key(of));
         assert!(find("mcp", "k").unwrap().tell("x".to_owned()));

@@ -19,7 +19,7 @@ use crate::{
     mcp::Body,
     observe::{LoggablePath, Outcome},
     policy::{Consumer, Ticket},
-    snapshot::{Lead, McpLead, McpRoute, Route, Routes, Snapshot, WebLead},
+    snapshot::{Endpoint, Lead, McpLead, McpRoute, Route, Routes, Snapshot, WebLead},
     types::{Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
     upstream::{Seat, World},
     wire::{Client, Framing},
@@ -120,6 +120,8 @@ pub(super) struct Said<'x> {
     pub(super) admission: &'x Admission,
     /// Who learns from what it lists.
     pub(super) learner: Option<Learner<'x>>,
+    /// The endpoint that it comes from.
+    pub(super) at: &'x Arc<Endpoint>,
     /// The seat that it comes to, of a shared stream.
     pub(super) seat: Option<&'x Seat>,
 }

@@ -85,7 +85,8 @@ pub(super) async fn relay(
     let learner = Learner::of(teaches, (known, sent.admission), &sent.answer);
     let mut pump = Pump::new(place, client, out, events);
     let seat = sent.seated.as_ref().map(Seated::seat);
-    let said = Said { entered, admission: sent.admission, learner, seat };
+    let at = Arc::clone(&sent.answer.endpoint);
+    let said = Said { entered, admission: sent.admission, learner, at: &at, seat };
     let pumped = pump.run(&mut sent.answer, Some(said)).await;
     let words = match pumped {
         Pumped::UpstreamGone => respond::last_words(known, Denial::UpstreamGone),

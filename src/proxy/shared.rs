@@ -24,8 +24,8 @@ use crate::{
     snapshot::{Lead, Route},
     types::{Denial, Limit, Method},
     upstream::{
-        Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Seated, Server, SharedStreams,
-        World,
+        Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Reached, Seated, Server,
+        SharedStreams, World,
     },
     wire::{Client, Connection, Fields, PipeReader, RequestHead, Transport},
 };
@@ -159,6 +159,7 @@ pub(super) fn sent<'a>(
 ) -> Sent<'a> {
     let answer = Answered {
         server: Arc::clone(server),
+        endpoint: Arc::clone(seated.at()),
         upstream: Connection::new(Transport::Pipe(pipe)),
         head: seated.head(),
         at: Instant::now(),
@@ -191,14 +192,15 @@ pub(super) async fn offer<'a>(
         return Ok(sent);
     }
     let posts_to = posts_to(place, (head, entered), (&announced, sent.admission));
-    let asks = posts_to
-        .and_then(|posts_to| compose::asks(head, entered, (sent.admission, path), &posts_to));
+    let to = (head, &*sent.answer.endpoint);
+    let asks =
+        posts_to.and_then(|posts_to| compose::asks(to, entered, (sent.admission, path), &posts_to));
     let Some(asks) = asks else { return Ok(sent) };
     let Sent { answer, admission, .. } = sent;
     let opened = Opened {
         framing: answer.head.framing,
         fields: seen(&answer.head.fields),
-        connection: answer.upstream,
+        reached: Reached { endpoint: answer.endpoint, connection: answer.upstream },
         endpoint: event,
         asks,
     };

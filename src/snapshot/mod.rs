@@ -2,6 +2,7 @@
 //! sees a default, a string that still has to be parsed, or a name that still has to be found.
 
 mod audit;
+mod endpoints;
 mod listener;
 mod route;
 mod routes;
@@ -10,15 +11,14 @@ mod upstream;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditTo};
+pub use endpoints::{Endpoint, Endpoints, HealthCheck, MOST_ENDPOINTS, Scheme, UpstreamTls};
 use jiff::tz::TimeZone;
 pub use listener::{Certificate, Listener, ListenerKind, Tls};
 pub use route::{
     HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
 };
 pub use routes::{Lead, McpLead, NoRoute, Routes, WebLead};
-pub use upstream::{
-    Dialect, DialectSetting, Endpoint, HostHeader, PinSetting, Scheme, Upstream, UpstreamAuth,
-};
+pub use upstream::{Dialect, DialectSetting, HostHeader, PinSetting, Upstream, UpstreamAuth};
 
 /// `log.format`.
 pub use crate::observe::LogFormat;

@@ -183,15 +183,16 @@ impl Routes {
             let there = &mcp.route.upstream;
             // The path as it goes upstream, for the same server.
             let (taken, less) = (here.strip_prefix.len(), there.strip_prefix.len());
-            let same_server = (&here.endpoint.host, here.endpoint.port)
-                == (&there.endpoint.host, there.endpoint.port);
+            let same_server = here
+                .endpoints
+                .meet(&there.endpoints, |a, b| (&a.host, a.port) == (&b.host, b.port));
             let as_judged = taken == less && mcp.is_for(host);
             if same_server && !as_judged && path.touches_below(taken, (&mcp.template, less)) {
                 return Some(Denial::NoRoute);
             }
             // An MCP path that is spelled plainly, of a host that its route isn't for; the server may
             // not look at the host.
-            let same_machine = here.endpoint.host == there.endpoint.host;
+            let same_machine = here.endpoints.meet(&there.endpoints, |a, b| a.host == b.host);
             let elsewhere = !mcp.is_for(host) && same_machine && path.touches(&mcp.template);
             elsewhere.then_some(Denial::Host)
         })

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use super::{Endpoints, HealthCheck, UpstreamTls};
 use crate::{
     policy::{PinMode, Pins},
     types::{CredentialForm, Name, ToolDigest},
@@ -10,14 +11,16 @@ use crate::{
 pub struct Upstream {
     /// Its name: label and log field.
     pub name: Name,
-    /// Where it is. One for now.
-    pub endpoint: Endpoint,
+    /// Where it is.
+    pub endpoints: Endpoints,
+    /// How its endpoints are asked whether they are well; `None`: nobody asks.
+    pub health: Option<HealthCheck>,
     /// Fixed segments taken off the front of the public path: `["api"]`.
     pub strip_prefix: Vec<Box<str>>,
     /// How it speaks MCP; `None` means that nobody asks.
     pub dialect: Option<DialectSetting>,
     /// For `https` endpoints: how to connect, ready made.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub tls: Option<UpstreamTls>,
     /// How long a session may be unused before it is ended there; `None`: for ever.
     pub session_idle: Option<Duration>,
     /// How its tools are pinned; `None`: they aren't.
@@ -30,18 +33,32 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Whether another configuration says the same of it.
+    /// Whether another configuration is the same in all that a running server rests on: its pools,
+    /// names and sessions may stay then. What TLS trusts counts, and not which file or object says so.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.endpoint == other.endpoint
-            && self.strip_prefix == other.strip_prefix
-            && self.dialect == other.dialect
-            && self.tls.is_none()
-            && other.tls.is_none()
-            && self.session_idle == other.session_idle
-            && self.pin == other.pin
-            && self.max_requests == other.max_requests
-            && self.shared_streams == other.shared_streams
+        // Taken apart, so that a new setting can't be forgotten here.
+        let Self {
+            name,
+            endpoints,
+            health,
+            strip_prefix,
+            dialect,
+            tls,
+            session_idle,
+            pin,
+            max_requests,
+            shared_streams,
+        } = self;
+        *name == other.name
+            && *endpoints == other.endpoints
+            && *health == other.health
+            && *strip_prefix == other.strip_prefix
+            && *dialect == other.dialect
+            && *tls == other.tls
+            && *session_idle == other.session_idle
+            && *pin == other.pin
+            && *max_requests == other.max_requests
+            && *shared_streams == other.shared_streams
     }
 }
 
@@ -62,28 +79,6 @@ impl PinSetting {
             None => Pins::on_first_use(self.mode),
         }
     }
-}
-
-/// `http://host:port` taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Plain or TLS.
-    pub scheme: Scheme,
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: Box<str>,
-    /// The port, the scheme's own if none was written.
-    pub port: u16,
-    /// `host:port` as `Host` has it: brackets around IPv6, no default port.
-    pub authority: Box<str>,
-}
-
-/// `http` or `https`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// In clear.
-    Http,
-    /// Over TLS.
-    Https,
 }
 
 /// What `Host` says upstream.

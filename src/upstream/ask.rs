@@ -2,10 +2,11 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Server, Unreachable};
+use super::{Server, Unreachable, instance::Instance};
 use crate::{
+    snapshot::Endpoint,
     types::Method,
     wire::{
         BodyDecoder, Connection, Decoded, Fields, NoAnswer, ResponseHead, Transport, end_head,
@@ -73,15 +74,25 @@ pub enum NoReply {
 }
 
 impl Server {
-    /// Asks a question, on a connection that carries nothing else: no exchange of a client is ever
-    /// behind it.
+    /// Asks one endpoint a question, on a connection that carries nothing else: no exchange of a client
+    /// is ever behind it.
     ///
     /// # Errors
     /// Where no answer came within the bounds. A body that goes on is cut instead: some streams never
     /// end, and their beginning tells enough.
-    pub async fn ask(&self, question: &Question<'_>, bounds: Bounds) -> Result<Reply, NoReply> {
+    pub async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question<'_>,
+        bounds: Bounds,
+    ) -> Result<Reply, NoReply> {
         let until = Instant::now() + bounds.time;
-        let answered = Box::pin(timeout_at(until, self.answer(question, bounds.time)));
+        let connect = async {
+            let instance = self.at(endpoint).ok_or(Unreachable::Lost)?;
+            self.connect_anew(instance, bounds.time).await
+        };
+        let answered =
+            Box::pin(timeout_at(until, answer(connect, endpoint, question, bounds.time)));
         let (mut connection, head) = answered.await.unwrap_or(Err(NoReply::Late))?;
         let mut reply =
             Reply { status: head.status, fields: head.fields, body: Bytes::new(), whole: false };
@@ -112,46 +123,61 @@ impl Server {
         Ok(reply)
     }
 
-    /// Sends the question and waits for the head of its answer.
-    async fn answer(
+    /// The status of an endpoint's answer. How the connection was made says nothing more of it than
+    /// the answer does.
+    pub(super) async fn ask_whether_well(
         &self,
+        instance: &Instance,
         question: &Question<'_>,
         patience: Duration,
-    ) -> Result<(Connection<Transport>, ResponseHead), NoReply> {
-        let connected = self.connect_anew(patience).await;
-        let mut connection = connected.map_err(|_: Unreachable| NoReply::Unreachable)?;
-        let written = connection.write_all(&self.written(question), patience).await;
-        if written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            return Err(NoReply::Late);
-        }
-        // Where it couldn't be written, an early answer may be there all the same.
-        let wanted = (question.method, patience);
-        match next_response_head(&mut connection, wanted, None).await {
-            Ok(head) => Ok((connection, head)),
-            Err(NoAnswer::Gone) => Err(NoReply::Gone),
-            Err(NoAnswer::Late) => Err(NoReply::Late),
-            Err(NoAnswer::Unreadable(_) | NoAnswer::Unasked) => Err(NoReply::Unreadable),
-        }
+    ) -> Result<StatusCode, NoReply> {
+        let connect = async { instance.open(patience).await.map(Connection::new) };
+        let answered = answer(connect, &instance.endpoint, question, patience);
+        let answered = Box::pin(timeout(patience, answered)).await;
+        answered.unwrap_or(Err(NoReply::Late)).map(|(_, head)| head.status)
     }
+}
 
-    fn written(&self, question: &Question<'_>) -> Vec<u8> {
-        let Question { method, path, fields, body } = *question;
-        let mut out = Vec::with_capacity(512);
-        write_request_line(&mut out, method, path);
-        write_field(&mut out, "host", self.upstream.endpoint.authority.as_bytes());
-        write_field(&mut out, "user-agent", USER_AGENT.as_bytes());
-        write_field(&mut out, "accept", b"application/json, text/event-stream");
-        write_field(&mut out, "connection", b"close");
-        for (name, value) in fields {
-            write_field(&mut out, name, value);
-        }
-        if let Some(body) = body {
-            write_content_length(&mut out, body.len());
-        }
-        end_head(&mut out);
-        out.extend_from_slice(body.unwrap_or_default());
-        out
+/// Sends the question and waits for the head of its answer.
+async fn answer(
+    connect: impl Future<Output = Result<Connection<Transport>, Unreachable>>,
+    endpoint: &Endpoint,
+    question: &Question<'_>,
+    patience: Duration,
+) -> Result<(Connection<Transport>, ResponseHead), NoReply> {
+    let connected = connect.await;
+    let mut connection = connected.map_err(|_: Unreachable| NoReply::Unreachable)?;
+    let written = connection.write_all(&written(endpoint, question), patience).await;
+    if written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        return Err(NoReply::Late);
     }
+    // Where it couldn't be written, an early answer may be there all the same.
+    let wanted = (question.method, patience);
+    match next_response_head(&mut connection, wanted, None).await {
+        Ok(head) => Ok((connection, head)),
+        Err(NoAnswer::Gone) => Err(NoReply::Gone),
+        Err(NoAnswer::Late) => Err(NoReply::Late),
+        Err(NoAnswer::Unreadable(_) | NoAnswer::Unasked) => Err(NoReply::Unreadable),
+    }
+}
+
+fn written(endpoint: &Endpoint, question: &Question<'_>) -> Vec<u8> {
+    let Question { method, path, fields, body } = *question;
+    let mut out = Vec::with_capacity(512);
+    write_request_line(&mut out, method, path);
+    write_field(&mut out, "host", endpoint.authority.as_bytes());
+    write_field(&mut out, "user-agent", USER_AGENT.as_bytes());
+    write_field(&mut out, "accept", b"application/json, text/event-stream");
+    write_field(&mut out, "connection", b"close");
+    for (name, value) in fields {
+        write_field(&mut out, name, value);
+    }
+    if let Some(body) = body {
+        write_content_length(&mut out, body.len());
+    }
+    end_head(&mut out);
+    out.extend_from_slice(body.unwrap_or_default());
+    out
 }
 
 #[cfg(test)]
@@ -185,7 +211,8 @@ mod tests {
             (String::from_utf8(asked).unwrap(), open)
         };
         let time = if hangs { Duration::from_millis(500) } else { BOUNDS.time };
-        let asking = server.ask(question, Bounds { time, ..BOUNDS });
+        let asking =
+            server.ask(server.upstream.endpoints.first(), question, Bounds { time, ..BOUNDS });
         let (reply, (asked, _open)) = tokio::join!(asking, serve);
         (asked, reply)
     }
@@ -246,7 +273,8 @@ mod tests {
             assert_eq!(ask(&GET, answer).await.1.err(), Some(why), "{answer}");
         }
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let reply = server_at(gone).ask(&GET, BOUNDS).await;
+        let server = server_at(gone);
+        let reply = server.ask(server.upstream.endpoints.first(), &GET, BOUNDS).await;
         assert_eq!(reply.err(), Some(NoReply::Unreachable));
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Bounds, NoReply, Question, Reply, Server};
 use crate::{
     mcp::{Piece, WholeEvents, event_data},
+    snapshot::Endpoint,
     types::{Method, Secret},
 };
 
@@ -74,6 +75,7 @@ struct Tool {
 /// A conversation with a server. What it holds is secret, but for the version.
 struct Talk<'s> {
     server: &'s Server,
+    endpoint: &'s Endpoint,
     path: &'s [u8],
     authorization: Option<String>,
     session: Option<Vec<u8>>,
@@ -91,8 +93,25 @@ impl Server {
         path: &[u8],
         bearer: Option<&Secret>,
     ) -> Result<Vec<String>, NoList> {
+        let mut last = Err(NoList::NoReply(NoReply::Unreachable));
+        for endpoint in self.upstream.endpoints.iter() {
+            last = self.list_tools_at(endpoint, path, bearer).await;
+            if !matches!(last, Err(NoList::NoReply(NoReply::Unreachable))) {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn list_tools_at(
+        &self,
+        endpoint: &Endpoint,
+        path: &[u8],
+        bearer: Option<&Secret>,
+    ) -> Result<Vec<String>, NoList> {
         let authorization = bearer.map(|key| ["Bearer ", key.expose()].concat());
-        let mut talk = Talk { server: self, path, authorization, session: None, version: None };
+        let mut talk =
+            Talk { server: self, endpoint, path, authorization, session: None, version: None };
         talk.begin().await?;
         let listed = talk.tools().await;
         // A server that keeps sessions keeps them for good unless it is told. What it says to that
@@ -152,7 +171,7 @@ impl Talk<'_> {
         fields.extend(version.map(|value| ("mcp-protocol-version", value)));
         let question =
             Question { method, path: self.path, fields: &fields, body: body.map(str::as_bytes) };
-        Ok(self.server.ask(&question, BOUNDS).await?)
+        Ok(self.server.ask(self.endpoint, &question, BOUNDS).await?)
     }
 }
 

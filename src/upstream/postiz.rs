@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Bounds, NoReply, Question, Reply, Server};
-use crate::{snapshot::Dialect, types::Method};
+use crate::{
+    snapshot::{Dialect, Endpoint},
+    types::Method,
+};
 
 /// What one answer may cost: each is a line of text or a small document.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), body: 4 * 1024 };
@@ -87,7 +90,9 @@ impl Finding {
 /// Asks until the version is clear. Paths are those of the backend itself, whatever stands before
 /// them in public.
 pub(super) async fn find(server: &Server) -> Result<Finding, NotNow> {
-    let reply = get(server, GET_STREAM).await?;
+    // All questions to one endpoint: during an update two may be of two versions.
+    let asked = Asked { server, endpoint: server.first_in() };
+    let reply = asked.get(GET_STREAM).await?;
     let refused = |words: &[u8]| {
         reply.status == StatusCode::BAD_REQUEST
             && memchr::memmem::find(&reply.body, words).is_some()
@@ -98,20 +103,20 @@ pub(super) async fn find(server: &Server) -> Result<Finding, NotNow> {
     if !refused(b"Invalid API Key") {
         return Ok(unknown("GET /mcp/{key}/sse", &reply));
     }
-    let reply = post(server).await?;
+    let reply = asked.post().await?;
     match reply.status {
         StatusCode::NOT_FOUND => return Ok(Finding::Is(Postiz::From2_8)),
         StatusCode::UNAUTHORIZED => {}
         _ => return Ok(unknown("POST /mcp", &reply)),
     }
-    let reply = get(server, ROOT_METADATA).await?;
+    let reply = asked.get(ROOT_METADATA).await?;
     if is_metadata(&reply) {
         return Ok(Finding::Is(Postiz::From2_21_5));
     }
     if reply.status != StatusCode::NOT_FOUND {
         return Ok(unknown(ROOT_METADATA, &reply));
     }
-    let reply = get(server, OWN_METADATA).await?;
+    let reply = asked.get(OWN_METADATA).await?;
     match reply.status {
         _ if is_metadata(&reply) => Ok(Finding::Is(Postiz::From2_23)),
         StatusCode::NOT_FOUND => Ok(Finding::Is(Postiz::From2_19)),
@@ -127,26 +132,34 @@ const fn unknown(asked: &'static str, reply: &Reply) -> Finding {
     Finding::Unknown { asked, status: reply.status }
 }
 
-async fn get(server: &Server, path: &str) -> Result<Reply, NotNow> {
-    let question = Question { method: Method::Get, path: path.as_bytes(), fields: &[], body: None };
-    answered(server, &question).await
+/// Who is asked.
+struct Asked<'s> {
+    server: &'s Server,
+    endpoint: &'s Endpoint,
 }
 
-async fn post(server: &Server) -> Result<Reply, NotNow> {
-    let question = Question {
-        method: Method::Post,
-        path: POST_MCP.as_bytes(),
-        fields: &[("content-type", b"application/json")],
-        body: Some(PING),
-    };
-    answered(server, &question).await
-}
+impl Asked<'_> {
+    async fn get(&self, path: &str) -> Result<Reply, NotNow> {
+        let path = path.as_bytes();
+        self.answered(&Question { method: Method::Get, path, fields: &[], body: None }).await
+    }
 
-async fn answered(server: &Server, question: &Question<'_>) -> Result<Reply, NotNow> {
-    let reply = server.ask(question, BOUNDS).await?;
-    // What stands before a server that starts says 502; one that is busy says 429 or 503.
-    let busy = reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS;
-    if busy { Err(NotNow::Status(reply.status)) } else { Ok(reply) }
+    async fn post(&self) -> Result<Reply, NotNow> {
+        let question = Question {
+            method: Method::Post,
+            path: POST_MCP.as_bytes(),
+            fields: &[("content-type", b"application/json")],
+            body: Some(PING),
+        };
+        self.answered(&question).await
+    }
+
+    async fn answered(&self, question: &Question<'_>) -> Result<Reply, NotNow> {
+        let reply = self.server.ask(self.endpoint, question, BOUNDS).await?;
+        // What stands before a server that starts says 502; one that is busy says 429 or 503.
+        let busy = reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS;
+        if busy { Err(NotNow::Status(reply.status)) } else { Ok(reply) }
+    }
 }
 
 /// What every version since v2.8.0 says of a wrong key in the path, and newer ones more at length.

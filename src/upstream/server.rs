@@ -1,76 +1,55 @@
-use std::{
-    io,
-    net::SocketAddr,
-    os::fd::AsRawFd,
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::sync::{Arc, Once};
 
-use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time};
-use tokio_rustls::TlsConnector;
+use tokio::task::JoinSet;
 
 use super::{
+    choice::Affinity,
     dialect::Known,
-    names::Names,
-    pool::Pool,
+    instance::Instance,
     postiz,
-    race::race,
+    reach::Reached,
     sessions::Sessions,
     shared::SharedStreams,
     turns::{Turn, Turns},
 };
 use crate::{
-    observe::{InFlight, KnownTools, SharedStreamsMeter},
+    observe::{EndpointHealth, InFlight, KnownTools, SharedStreamsMeter},
     policy::{Pins, Pressure},
-    snapshot::{Dialect, DialectSetting, Upstream},
+    snapshot::{Dialect, DialectSetting, Endpoint, Upstream},
     types::Name,
-    wire::{Connection, Socket, Transport},
 };
 
 /// A server that requests are forwarded to: its configuration and what is known of it now.
 pub struct Server {
     /// As configured.
     pub upstream: Arc<Upstream>,
-    names: Arc<Names>,
-    dialect: Arc<Known>,
+    /// One for each endpoint, in the order of the file.
+    pub(super) instances: Vec<Instance>,
+    pub(super) dialect: Arc<Known>,
     tools: Arc<KnownTools>,
     pins: Option<Arc<Pins>>,
-    pool: Pool,
     /// Where those that nobody uses are ended.
     pub(super) sessions: Option<Arc<Sessions>>,
     shared: Arc<SharedStreams>,
     warned: Arc<Once>,
     turns: Arc<Turns>,
-    pressure: Pressure,
-}
-
-/// No connection could be made. Nothing of the request left the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreachable {
-    /// Every address refused.
-    Refused,
-    /// None answered in time.
-    Late,
-    /// One did, and the descriptors of the process are short.
-    NoRoom,
+    pub(super) pressure: Pressure,
 }
 
 impl Server {
     /// A server with no connections yet. Asks nobody anything.
     pub fn new(upstream: Arc<Upstream>) -> Self {
-        let names = Names::new(&upstream.endpoint.host, upstream.endpoint.port);
+        let instances = instances(&upstream, |_| None);
         let dialect = Known::new(upstream.dialect);
         let sessions = upstream.session_idle.map(|idle| Arc::new(Sessions::new(idle)));
         let turns = Arc::new(Turns::new(upstream.max_requests, None));
         let pins = upstream.pin.as_ref().map(|pin| Arc::new(pin.pins()));
         Self {
             upstream,
-            names: Arc::new(names),
+            instances,
             dialect: Arc::new(dialect),
             tools: Arc::default(),
             pins,
-            pool: Pool::default(),
             sessions,
             shared: Arc::new(SharedStreams::new(None)),
             warned: Arc::new(Once::new()),
@@ -99,15 +78,22 @@ impl Server {
         Self { pins, tools, warned, ..self }
     }
 
+    /// The same server with the health of its endpoints shown: of one that is alone and isn't asked
+    /// nobody knows.
+    pub fn watched(self, shown: impl Fn(&Endpoint) -> EndpointHealth) -> Self {
+        let known = self.upstream.health.is_some() || self.upstream.endpoints.are_several();
+        let instances = instances(&self.upstream, |at| known.then(|| shown(at)));
+        Self { instances, ..self }
+    }
+
     /// The same server with connections of its own, for a worker's own runtime.
     pub fn for_worker(&self) -> Self {
         Self {
             upstream: Arc::clone(&self.upstream),
-            names: Arc::clone(&self.names),
+            instances: self.instances.iter().map(Instance::for_worker).collect(),
             dialect: Arc::clone(&self.dialect),
             tools: Arc::clone(&self.tools),
             pins: self.pins.clone(),
-            pool: Pool::default(),
             sessions: self.sessions.clone(),
             shared: Arc::clone(&self.shared),
             warned: Arc::clone(&self.warned),
@@ -121,45 +107,19 @@ impl Server {
         self.turns.take()
     }
 
-    /// A connection: a kept one that is still quiet, or a new one.
-    ///
-    /// # Errors
-    /// Where no address answered within `timeout`.
-    pub async fn connection(
-        &self,
-        timeout: Duration,
-    ) -> Result<Connection<Transport>, Unreachable> {
-        if let Some(kept) = self.pool.take() {
-            return Ok(kept);
-        }
-        self.connect_anew(timeout).await
+    /// What it is that should bring requests of one key, or one address, to the same endpoint. Where
+    /// there is one alone, nobody reckons.
+    pub fn affinity(&self, of: impl FnOnce() -> Affinity) -> Affinity {
+        if self.upstream.endpoints.are_several() { of() } else { Affinity::NONE }
     }
 
-    /// A new connection.
-    pub(super) async fn connect_anew(
-        &self,
-        timeout: Duration,
-    ) -> Result<Connection<Transport>, Unreachable> {
-        // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
-        let connected = Box::pin(time::timeout(timeout, self.connect())).await;
-        let connected = connected
-            .map_or(Err(Unreachable::Late), |connected| connected.ok_or(Unreachable::Refused));
-        if connected.is_err() {
-            self.names.failed();
-            self.dialect.lose();
+    /// Keeps a connection for the next request to its endpoint. Only for one whose answer was read to
+    /// its end and that both sides keep open.
+    pub fn keep(&self, Reached { endpoint, connection }: Reached) {
+        let mut instances = self.instances.iter();
+        if let Some(instance) = instances.find(|own| Arc::ptr_eq(&own.endpoint, &endpoint)) {
+            instance.pool.keep(connection);
         }
-        let transport = connected?;
-        let of_upstream = |socket: &TcpStream| self.pressure.of_upstream(socket.as_raw_fd());
-        if transport.socket().is_some_and(of_upstream) {
-            return Err(Unreachable::NoRoom);
-        }
-        Ok(Connection::new(transport))
-    }
-
-    /// Keeps a connection for the next request. Only for one whose answer was read to its end and
-    /// that both sides keep open.
-    pub fn keep(&self, connection: Connection<Transport>) {
-        self.pool.keep(connection);
     }
 
     /// Warns of how the server is set up: once in the life of the process, whoever sees it.
@@ -169,12 +129,17 @@ impl Server {
 
     /// Asks for the server's addresses again and again. Ends only when dropped.
     pub async fn keep_names_fresh(&self) {
-        self.names.keep_fresh().await;
+        let mut asking = JoinSet::new();
+        for instance in &self.instances {
+            let known = Arc::clone(&instance.known);
+            asking.spawn(async move { known.names.keep_fresh().await });
+        }
+        while asking.join_next().await.is_some() {}
     }
 
-    /// Whether its host is at an address now. The address is canonical.
+    /// Whether one of its hosts is at an address now. The address is canonical.
     pub fn is_at(&self, ip: std::net::IpAddr) -> bool {
-        self.names.is_at(ip)
+        self.instances.iter().any(|instance| instance.known.names.is_at(ip))
     }
 
     /// Its tools that are known by name.
@@ -215,34 +180,30 @@ impl Server {
 
     /// Closes connections that were idle for too long.
     pub fn sweep_idle(&self) {
-        self.pool.sweep();
-    }
-
-    async fn connect(&self) -> Option<Transport> {
-        let addresses = self.names.addresses().await;
-        let (address, transport) =
-            race(addresses, |address| open(Arc::clone(&self.upstream), address)).await?;
-        self.names.answered(address);
-        Some(transport)
+        self.instances.iter().for_each(|instance| instance.pool.sweep());
     }
 }
 
-async fn open(upstream: Arc<Upstream>, address: SocketAddr) -> io::Result<Transport> {
-    let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    let Some(tls) = &upstream.tls else { return Ok(Transport::Plain(socket)) };
-    let name =
-        ServerName::try_from(upstream.endpoint.host.to_string()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, Socket(socket)).await?;
-    Ok(Transport::Tls(Box::new(stream.into())))
+/// What is known of each endpoint of an upstream, and shown where `shown` shows it.
+fn instances(
+    upstream: &Upstream,
+    shown: impl Fn(&Endpoint) -> Option<EndpointHealth>,
+) -> Vec<Instance> {
+    let endpoints = upstream.endpoints.iter();
+    endpoints.map(|at| Instance::new(at, upstream.tls.clone(), shown(at))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time;
     use tokio::{net::TcpListener, select};
 
     use super::*;
-    use crate::upstream::tests::server;
+    use crate::upstream::{Choice, tests::server};
+
+    const ANY: Choice<'_> = Choice::Of(Affinity::NONE);
 
     #[tokio::test(start_paused = true)]
     async fn where_no_address_answers_the_name_is_asked_for_again() {
@@ -253,17 +214,17 @@ mod tests {
         let now = std::sync::Mutex::new(vec![gone]);
         let ask = || async { Ok(now.lock().unwrap().clone()) };
         let moved = async {
-            assert!(server.connection(PATIENCE).await.is_err());
+            assert!(server.connection(ANY, PATIENCE).await.is_err());
             *now.lock().unwrap() = vec![gone, living.local_addr().unwrap()];
             time::sleep(Duration::from_secs(2)).await;
             for _ in 0..2 {
-                assert!(server.connection(PATIENCE).await.is_ok());
+                assert!(server.connection(ANY, PATIENCE).await.is_ok());
             }
-            let first = server.names.addresses().await.first().copied();
+            let first = server.instances[0].known.names.addresses().await.first().copied();
             assert_eq!(first, living.local_addr().ok(), "the one that answered is begun with");
         };
         select! {
-            () = server.names.keep_asking(ask) => {}
+            () = server.instances[0].known.names.keep_asking(ask) => {}
             () = moved => {}
         }
     }
@@ -273,11 +234,11 @@ mod tests {
         let server = server("name.test", 1);
         let begun = time::Instant::now();
         let connection = async {
-            assert!(server.connection(Duration::from_secs(5)).await.is_err());
+            assert!(server.connection(ANY, Duration::from_secs(5)).await.is_err());
             assert_eq!(begun.elapsed().as_secs(), 5);
         };
         select! {
-            () = server.names.keep_asking(std::future::pending) => {}
+            () = server.instances[0].known.names.keep_asking(std::future::pending) => {}
             () = connection => {}
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Server;
 use crate::{
+    snapshot::Endpoint,
     types::{KeyDigest, Method, Secret},
     wire::next_response_head,
 };
@@ -49,8 +50,8 @@ type Since = (Instant, u64);
 struct Session {
     /// Which entry of the table it is: an id may be forgotten and entered again.
     number: u64,
-    /// The request that ends it, as its last request would have been written.
-    ending: Secret,
+    /// The request that ends it, as its last request would have been written, and to whom.
+    ending: Ending,
     state: Use,
 }
 
@@ -67,10 +68,16 @@ pub struct InUse {
     number: u64,
 }
 
+/// How a session is ended.
+struct Ending {
+    endpoint: Arc<Endpoint>,
+    request: Secret,
+}
+
 /// What is to be done about sessions that rest.
 enum Next {
     /// To end this one.
-    End(Secret),
+    End(Ending),
     /// To look again then.
     Wait(Instant),
     /// Nothing rests.
@@ -78,16 +85,18 @@ enum Next {
 }
 
 impl Server {
-    /// Notes that a session is used. `ending` writes the request that would end it, head and all.
-    /// `None` where idle sessions are left alone.
+    /// Notes that a session of an endpoint is used. `ending` writes the request that would end it, head
+    /// and all. `None` where idle sessions are left alone.
     pub fn use_session(
         &self,
-        id: &Secret,
+        (endpoint, id): (&Arc<Endpoint>, &Secret),
         ending: impl FnOnce() -> Option<Secret>,
     ) -> Option<InUse> {
         let sessions = self.sessions.as_ref()?;
-        let ending = ending().filter(|ending| ending.expose().len() <= LONGEST_ENDING)?;
-        let id = id.digest();
+        let request = ending().filter(|ending| ending.expose().len() <= LONGEST_ENDING)?;
+        // What two servers call alike are two sessions. No id has a blank.
+        let id = Secret::new([&*endpoint.authority, " ", id.expose()].concat()).digest();
+        let ending = Ending { endpoint: Arc::clone(endpoint), request };
         let number = sessions.table().begin(id, ending)?;
         Some(InUse { sessions: Arc::clone(sessions), id, number })
     }
@@ -98,8 +107,9 @@ impl Server {
         loop {
             let next = sessions.table().next(Instant::now(), sessions.idle);
             match next {
-                Next::End(ending) => {
-                    let told = self.tell(ending.expose().as_bytes(), (Method::Delete, PATIENCE));
+                Next::End(Ending { endpoint, request }) => {
+                    let request = request.expose().as_bytes();
+                    let told = self.tell(&endpoint, request, (Method::Delete, PATIENCE));
                     let told = timeout(PATIENCE, told).await;
                     let status = told.ok().flatten().map(|status| status.as_u16());
                     tracing::debug!(upstream = %self.upstream.name, status, "idle session ended");
@@ -114,10 +124,11 @@ impl Server {
     /// Sends a request of our own, whole, on a connection of its own. The status of its answer.
     pub(super) async fn tell(
         &self,
+        endpoint: &Endpoint,
         request: &[u8],
         (method, patience): (Method, Duration),
     ) -> Option<StatusCode> {
-        let mut connection = self.connect_anew(patience).await.ok()?;
+        let mut connection = self.connect_anew(self.at(endpoint)?, patience).await.ok()?;
         connection.write_all(request, patience).await.ok()?;
         let answer = next_response_head(&mut connection, (method, patience), None).await;
         answer.ok().map(|head| head.status)
@@ -150,7 +161,7 @@ impl Drop for InUse {
 impl Table {
     /// A request begins. The number of its entry; `None` where there is no room, because a request is
     /// open in every session.
-    fn begin(&mut self, id: KeyDigest, ending: Secret) -> Option<u64> {
+    fn begin(&mut self, id: KeyDigest, ending: Ending) -> Option<u64> {
         if let Some(session) = self.sessions.get_mut(&id) {
             match &mut session.state {
                 Use::Open(count) => *count += 1,

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{Server, pool::Pool};
 use crate::{
-    snapshot::{Endpoint, Scheme, Upstream},
+    snapshot::{Endpoint, Endpoints, Scheme, Upstream},
     types::Name,
     wire::{Connection, Transport},
 };
@@ -19,12 +19,13 @@ use crate::{
 pub(super) fn server(host: &str, port: u16) -> Server {
     Server::new(Arc::new(Upstream {
         name: Name::parse("test").unwrap(),
-        endpoint: Endpoint {
+        endpoints: Endpoints::one(Endpoint {
             scheme: Scheme::Http,
             host: host.into(),
             port,
             authority: format!("{host}:{port}").into(),
-        },
+        }),
+        health: None,
         strip_prefix: Vec::new(),
         dialect: None,
         tls: None,

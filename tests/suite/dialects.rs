@@ -115,6 +115,16 @@ async fn until_the_answers_are_there_every_stream_goes_on() {
 }
 
 #[tokio::test]
+async fn where_an_endpoint_is_away_another_is_asked() {
+    let (away, mut upstream) = (Upstream::start().await, Upstream::start().await);
+    let setup = Setup::new(&away).and(&upstream).upstream(AUTO);
+    away.leave().await;
+    let gateway = setup.start();
+    answer_as(&mut upstream, V2_23).await;
+    while get(&gateway, &mut upstream, &Key::new()).await.status != 405 {}
+}
+
+#[tokio::test]
 async fn a_server_that_was_away_is_asked_again_for_it_may_be_another() {
     let mut away = Upstream::start().await;
     let gateway = Setup::new(&away).upstream(AUTO).start();

@@ -36,6 +36,7 @@ mod shedding;
 mod audit;
 mod browsers;
 mod dialects;
+mod endpoints;
 mod forwarding;
 mod legacy;
 mod oauth;

@@ -132,7 +132,10 @@ impl Gate {
             "body_too_large" | "not_json" | "not_rpc" | "head_mismatch" => Self::Body,
             "tool" | "prompt" | "resource" | "method_denied" | "argument" => Self::Rules,
             "streams" => Self::Streams,
-            "upstream_down" | "upstream_slow" | "upstream_bad" | "upstream_gone" => Self::Upstream,
+            // Ended behind the last gate, by an operator too.
+            "upstream_down" | "upstream_slow" | "upstream_bad" | "upstream_gone" | "killed" => {
+                Self::Upstream
+            }
             _ => return None,
         })
     }

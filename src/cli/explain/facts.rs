@@ -147,6 +147,7 @@ impl Case<'_> {
         let unknown = self.outline.setting(Owner::Route, self.route_name(), "unknown_keys");
         let unknown = unknown.map(|(_, place)| place.clone());
         match (self.consumer, self.meant, self.reason.as_deref()) {
+            (_, _, Some("key_revoked")) => ("the operator has revoked it".into(), None),
             (Some(consumer), _, _) => {
                 let place = self.outline.place(Owner::Consumer, consumer.name.as_str());
                 (format!("`{}`", consumer.name), place.cloned())

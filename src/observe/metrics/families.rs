@@ -83,6 +83,8 @@ families! {
     tool_changes: IntCounterVec = "tool_changes_total" ["upstream"];
     /// Tools that are described now in another way than they were trusted in.
     changed_tools: IntGaugeVec = "changed_tools" ["upstream"];
+    /// Whether requests go to an endpoint, 1 or 0; there where there are several or `health` is asked for.
+    upstream_healthy: IntGaugeVec = "upstream_healthy" ["upstream", "endpoint"];
     /// Requests under way to an upstream now, streams and tunnels included.
     upstream_in_flight: IntGaugeVec = "upstream_requests_in_flight" ["upstream"];
     /// Streams of an upstream that clients of one key share, open now.

@@ -39,6 +39,21 @@ impl InFlight {
     }
 }
 
+/// The health of one endpoint.
+#[derive(Clone)]
+pub struct EndpointHealth(IntGauge);
+
+impl EndpointHealth {
+    pub(super) const fn new(shown: IntGauge) -> Self {
+        Self(shown)
+    }
+
+    /// Shows whether requests go there.
+    pub fn set(&self, well: bool) {
+        self.0.set(well.into());
+    }
+}
+
 /// The streams of one upstream that clients share.
 #[derive(Clone)]
 pub struct SharedStreamsMeter {

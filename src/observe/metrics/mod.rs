@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use children::{Call, Children, Exchange};
 use families::Families;
-pub use guards::{ConnectionGuard, InFlight, SharedStreamsMeter, StreamGuard};
+pub use guards::{ConnectionGuard, EndpointHealth, InFlight, SharedStreamsMeter, StreamGuard};
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 
 use super::{
@@ -284,6 +284,12 @@ impl Metrics {
     pub fn in_flight(&self, upstream: &Name) -> InFlight {
         let family = &self.0.families.upstream_in_flight;
         InFlight::new(family.with_label_values(&[upstream.as_str()]))
+    }
+
+    /// Shows the health of an upstream's endpoint. The label is what the configuration says of it.
+    pub fn endpoint_health(&self, upstream: &Name, authority: &str) -> EndpointHealth {
+        let family = &self.0.families.upstream_healthy;
+        EndpointHealth::new(family.with_label_values(&[upstream.as_str(), authority]))
     }
 
     /// Shows the streams of an upstream that clients share, none yet.

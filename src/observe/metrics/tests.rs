@@ -17,6 +17,7 @@ fn driven() -> Metrics {
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
     metrics.in_flight(&postiz).begin();
     metrics.shared_streams(&postiz).dropped();
+    metrics.endpoint_health(&postiz, "10.0.0.1:3000").set(true);
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
     metrics.banned("wrong_keys");

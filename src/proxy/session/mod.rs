@@ -3,14 +3,14 @@
 
 mod seal;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 pub use seal::Seal;
 use seal::{Binding, Carrier};
 
 use crate::{
     mcp::Heads,
-    snapshot::{McpLead, Route},
+    snapshot::{Endpoint, McpLead, Route},
     types::{Denial, KeyDigest, Secret},
     wire::Fields,
 };
@@ -26,6 +26,8 @@ pub(super) struct Opened {
     pub(super) field: Option<Secret>,
     /// Of the legacy transport's query.
     query: Option<Secret>,
+    /// The endpoint that has it, where there are several.
+    at: Option<Arc<Endpoint>>,
 }
 
 /// Opens what a request names. What doesn't open is unknown, whoever made it: another client's
@@ -36,8 +38,17 @@ pub(super) fn open(
     lead: &McpLead<'_, '_>,
     key: &KeyDigest,
 ) -> Result<Opened, Denial> {
-    let binding = binding(key, lead.route);
-    let opened = |carrier, text: &[u8]| seal.open(carrier, binding, text).ok_or(Denial::Session);
+    let (binding, endpoints) = (binding(key, lead.route), &lead.route.upstream.endpoints);
+    let mut at: Option<&Arc<Endpoint>> = None;
+    let mut opened = |carrier, text: &[u8]| {
+        let opened = seal.open(carrier, binding, (endpoints, text));
+        let (from, id) = opened.ok_or(Denial::Session)?;
+        // Two sessions of two endpoints: no request can be sent to both.
+        if at.replace(from).is_some_and(|other| !Arc::ptr_eq(other, from)) {
+            return Err(Denial::Session);
+        }
+        Ok(id)
+    };
     // Only who says in one word that it speaks a version without sessions has none.
     let versed = !heads.mirror();
     let mut ids = fields.get_all(FIELD);
@@ -51,7 +62,8 @@ pub(super) fn open(
     let id = parameter(query).map_err(|_: Repeated| Denial::Session)?;
     let id = id.and_then(|at| query.get(at));
     let query = id.map(|id| opened(Carrier::Query, id.as_bytes())).transpose()?;
-    Ok(Opened { versed, field, query })
+    let at = at.filter(|_| endpoints.are_several()).cloned();
+    Ok(Opened { versed, field, query, at })
 }
 
 /// The id of the session that a request names, as the client has it.
@@ -72,16 +84,16 @@ pub(super) fn named_in(query: &str) -> Option<&[u8]> {
     query.get(parameter(query).ok()??).map(str::as_bytes)
 }
 
-/// The id that an answer gives, as the client gets it.
+/// The id that an endpoint's answer gives, as the client gets it.
 pub(super) fn given(
     seal: &Seal,
-    fields: &Fields,
+    (at, fields): (&Endpoint, &Fields),
     (opened, key, route): (&Opened, &KeyDigest, &Route),
 ) -> Result<Option<String>, Denial> {
     let mut ids = fields.get_all(FIELD);
     match (ids.next(), ids.next()) {
         (Some(id), None) if opened.versed => {
-            let sealed = seal.seal(Carrier::Field, binding(key, route), id);
+            let sealed = seal.seal(Carrier::Field, binding(key, route), (at, id));
             sealed.map(Some).ok_or(Denial::UpstreamBad)
         }
         (Some(_), Some(_)) if opened.versed => Err(Denial::UpstreamBad),
@@ -89,16 +101,16 @@ pub(super) fn given(
     }
 }
 
-/// The query of an announced endpoint, as the client gets it. `None` where it names no session that
-/// could be told from another.
+/// The query of an endpoint that one of the upstream's announced, as the client gets it. `None` where it
+/// names no session that could be told from another.
 pub(super) fn announced(
     seal: &Seal,
-    query: &str,
+    (at, query): (&Endpoint, &str),
     (key, route): (&KeyDigest, &Route),
 ) -> Option<String> {
-    let sealed = |id: &str| seal.seal(Carrier::Query, binding(key, route), id.as_bytes());
+    let sealed = |id: &str| seal.seal(Carrier::Query, binding(key, route), (at, id.as_bytes()));
     match parameter(query).ok()? {
-        Some(at) => Some(replaced(query, at.clone(), &sealed(query.get(at)?)?)),
+        Some(place) => Some(replaced(query, place.clone(), &sealed(query.get(place)?)?)),
         None => Some(query.to_owned()),
     }
 }
@@ -107,6 +119,16 @@ impl Opened {
     /// Whether the request names a session.
     pub(super) const fn any(&self) -> bool {
         self.field.is_some() || self.query.is_some()
+    }
+
+    /// The one endpoint that knows it, where there are several.
+    pub(super) const fn at(&self) -> Option<&Arc<Endpoint>> {
+        self.at.as_ref()
+    }
+
+    /// The stream that a message belongs to comes from there, whether or not it has a name.
+    pub(super) fn has_stream(&mut self, at: &Arc<Endpoint>) {
+        self.at.get_or_insert_with(|| Arc::clone(at));
     }
 
     /// A query as it goes upstream.
@@ -119,7 +141,7 @@ impl Opened {
 }
 
 fn binding<'b>(key: &'b KeyDigest, route: &'b Route) -> Binding<'b> {
-    Binding { key, route: &route.name, authority: &route.upstream.endpoint.authority }
+    Binding { key, route: &route.name }
 }
 
 /// Whether a query names a session, of which nobody knows how many.

@@ -1,10 +1,13 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 // A field, a query and a path take its text as it is, and of each text there is one spelling.
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::types::{KeyDigest, Name, Secret};
+use crate::{
+    snapshot::{Endpoint, Endpoints},
+    types::{KeyDigest, Name, Secret},
+};
 
 /// The longest id of an upstream, in bytes. One that is longer belongs to no server that clients
 /// could talk to: it goes into a head of every request.
@@ -22,13 +25,12 @@ const VERSION: u8 = 1;
 /// ```
 pub struct Seal(LessSafeKey);
 
-/// What a session is bound to: who was given it, on which route, by which server.
+/// What a session is bound to: who was given it, and on which route. The endpoint that gave it lies
+/// under the seal.
 #[derive(Clone, Copy)]
 pub(super) struct Binding<'b> {
     pub(super) key: &'b KeyDigest,
     pub(super) route: &'b Name,
-    /// The endpoint's, as `Host` has it.
-    pub(super) authority: &'b str,
 }
 
 /// Where an id stands. What was sealed for the one doesn't open in the other: an id in a field may
@@ -47,33 +49,38 @@ impl Seal {
         UnboundKey::new(&AES_256_GCM_SIV, secret).ok().map(|key| Self(LessSafeKey::new(key)))
     }
 
-    /// An upstream's id as the client gets it: the same text each time. `None` for what is no id: it
-    /// has 1 to 1,024 bytes of visible ASCII (MCP transports, *Session Management*).
-    pub(super) fn seal(&self, carrier: Carrier, binding: Binding<'_>, id: &[u8]) -> Option<String> {
+    /// The id that an endpoint gives, as the client gets it: the same text each time. `None` for what is
+    /// no id: it has 1 to 1,024 bytes of visible ASCII (MCP transports, *Session Management*).
+    pub(super) fn seal(
+        &self,
+        carrier: Carrier,
+        binding: Binding<'_>,
+        (at, id): (&Endpoint, &[u8]),
+    ) -> Option<String> {
         if !(1..=MAX_ID).contains(&id.len()) || !id.iter().all(u8::is_ascii_graphic) {
             return None;
         }
-        let endpoint = endpoint_mark(binding.authority);
+        let endpoint = endpoint_mark(at);
         let mut sealed = [&[VERSION][..], &endpoint, id].concat();
         let bound_to = Aad::from(associated(carrier, binding));
         self.0.seal_in_place_append_tag(nonce(), bound_to, &mut sealed).ok()?;
         Some(URL_SAFE_NO_PAD.encode(&sealed))
     }
 
-    /// The upstream's id in what a client sent. `None` where it wasn't sealed here, or for another
-    /// key, route, server or place.
-    pub(super) fn open(
+    /// The upstream's id in what a client sent, and which of the endpoints gave it. `None` where it
+    /// wasn't sealed here, or for another key, route, server or place.
+    pub(super) fn open<'e>(
         &self,
         carrier: Carrier,
         binding: Binding<'_>,
-        text: &[u8],
-    ) -> Option<Secret> {
+        (endpoints, text): (&'e Endpoints, &[u8]),
+    ) -> Option<(&'e Arc<Endpoint>, Secret)> {
         let mut sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
         let bound_to = Aad::from(associated(carrier, binding));
         let opened = self.0.open_in_place(nonce(), bound_to, &mut sealed).ok()?;
-        let id =
-            opened.strip_prefix(&[VERSION])?.strip_prefix(&endpoint_mark(binding.authority))?;
-        std::str::from_utf8(id).ok().map(|id| Secret::new(id.to_owned()))
+        let (mark, id) = opened.strip_prefix(&[VERSION])?.split_first_chunk()?;
+        let at = endpoints.iter().find(|endpoint| endpoint_mark(endpoint) == *mark)?;
+        std::str::from_utf8(id).ok().map(|id| (at, Secret::new(id.to_owned())))
     }
 }
 
@@ -89,7 +96,7 @@ fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
-fn associated(carrier: Carrier, Binding { key, route, .. }: Binding<'_>) -> Vec<u8> {
+fn associated(carrier: Carrier, Binding { key, route }: Binding<'_>) -> Vec<u8> {
     let carrier = match carrier {
         Carrier::Field => 0,
         Carrier::Query => 1,
@@ -99,8 +106,8 @@ fn associated(carrier: Carrier, Binding { key, route, .. }: Binding<'_>) -> Vec<
 
 /// Tells endpoints apart. Short, and no more than a checksum: it lies under the seal, where nobody
 /// chooses it.
-fn endpoint_mark(authority: &str) -> [u8; 4] {
-    crc32fast::hash(authority.as_bytes()).to_be_bytes()
+fn endpoint_mark(endpoint: &Endpoint) -> [u8; 4] {
+    crc32fast::hash(endpoint.authority.as_bytes()).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -108,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::snapshot::Scheme;
 
     fn digest(key: &str) -> KeyDigest {
         Secret::new(key.to_owned()).digest()
@@ -115,6 +123,15 @@ mod tests {
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
+    }
+
+    fn at(authority: &str) -> Endpoint {
+        let (scheme, host) = (Scheme::Http, "10.0.0.1".into());
+        Endpoint { scheme, host, port: 3000, authority: authority.into() }
+    }
+
+    fn all(authorities: &[&str]) -> Endpoints {
+        Endpoints::of(authorities.iter().map(|authority| at(authority))).unwrap()
     }
 
     fn seal() -> Seal {
@@ -126,18 +143,27 @@ mod tests {
         use Carrier::{Field, Query};
         let (mine, theirs) = (digest("k"), digest("other"));
         let (mcp, other) = (name("mcp"), name("other"));
-        let own = Binding { key: &mine, route: &mcp, authority: "10.0.0.1:3000" };
-        let sealed = seal().seal(Field, own, b"4f7c-1").unwrap();
-        let opened = |seal: &Seal, carrier, binding| {
-            seal.open(carrier, binding, sealed.as_bytes()).map(|id| id.expose().to_owned())
+        let own = Binding { key: &mine, route: &mcp };
+        let given = at("10.0.0.1:3000");
+        let sealed = seal().seal(Field, own, (&given, b"4f7c-1")).unwrap();
+        let opened_at = |seal: &Seal, (carrier, binding), authorities: &[&str]| {
+            let endpoints = all(authorities);
+            let (at, id) = seal.open(carrier, binding, (&endpoints, sealed.as_bytes()))?;
+            Some((at.authority.to_string(), id.expose().to_owned()))
         };
-        assert_eq!(opened(&seal(), Field, own).as_deref(), Some("4f7c-1"));
-        assert_eq!(seal().seal(Field, own, b"4f7c-1").unwrap(), sealed, "the same each time");
+        let opened =
+            |seal: &Seal, carrier, binding| opened_at(seal, (carrier, binding), &["10.0.0.1:3000"]);
+        let found = Some(("10.0.0.1:3000".to_owned(), "4f7c-1".to_owned()));
+        assert_eq!(opened(&seal(), Field, own), found);
+        let several = ["10.0.0.2:3000", "10.0.0.1:3000", "10.0.0.3:3000"];
+        assert_eq!(opened_at(&seal(), (Field, own), &several), found);
+        assert_eq!(opened_at(&seal(), (Field, own), &["10.0.0.2:3000", "10.0.0.3:3000"]), None);
+        let again = seal().seal(Field, own, (&given, b"4f7c-1")).unwrap();
+        assert_eq!(again, sealed, "the same each time");
         for (carrier, binding) in [
             (Query, own),
             (Field, Binding { key: &theirs, ..own }),
             (Field, Binding { route: &other, ..own }),
-            (Field, Binding { authority: "10.0.0.2:3000", ..own }),
         ] {
             assert_eq!(opened(&seal(), carrier, binding), None);
         }
@@ -149,8 +175,8 @@ mod tests {
     #[test]
     fn an_id_is_visible_ascii_of_at_most_a_kibibyte() {
         let (key, route) = (digest("k"), name("mcp"));
-        let own = Binding { key: &key, route: &route, authority: "a" };
-        let sealed = |id: &[u8]| seal().seal(Carrier::Field, own, id);
+        let own = Binding { key: &key, route: &route };
+        let sealed = |id: &[u8]| seal().seal(Carrier::Field, own, (&at("a"), id));
         assert!(sealed(&[b'~'; MAX_ID]).is_some() && sealed(b"!").is_some());
         for wrong in [&b""[..], b"a b", b"\x7f", b"\xc3\xa4", b"a\n", &[b'a'; MAX_ID + 1]] {
             assert_eq!(sealed(wrong), None, "{}", wrong.escape_ascii());
@@ -161,28 +187,30 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_was_sealed_opens_as_it_was(id in "[!-~]{1,80}", key in ".{1,20}", at in "[!-~]{1,20}") {
+        fn what_was_sealed_opens_as_it_was(id in "[!-~]{1,80}", key in ".{1,20}", by in "[!-~]{1,20}") {
             let (key, route) = (digest(&key), name("mcp"));
-            let own = Binding { key: &key, route: &route, authority: &at };
+            let own = Binding { key: &key, route: &route };
             for carrier in [Carrier::Field, Carrier::Query] {
-                let sealed = seal().seal(carrier, own, id.as_bytes()).unwrap();
+                let sealed = seal().seal(carrier, own, (&at(&by), id.as_bytes())).unwrap();
                 prop_assert!(sealed.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-                let opened = seal().open(carrier, own, sealed.as_bytes()).unwrap();
-                prop_assert_eq!(opened.expose(), &id);
+                let endpoints = all(&[&by]);
+                let (from, opened) = seal().open(carrier, own, (&endpoints, sealed.as_bytes())).unwrap();
+                prop_assert_eq!((opened.expose(), &*from.authority), (&*id, &*by));
             }
         }
 
         #[test]
-        fn one_changed_byte_opens_nothing(id in "[!-~]{1,40}", at in any::<prop::sample::Index>(), to: u8) {
+        fn one_changed_byte_opens_nothing(id in "[!-~]{1,40}", index in any::<prop::sample::Index>(), to: u8) {
             let (key, route) = (digest("k"), name("mcp"));
-            let own = Binding { key: &key, route: &route, authority: "a" };
-            let mut sealed = seal().seal(Carrier::Field, own, id.as_bytes()).unwrap().into_bytes();
-            let at = at.index(sealed.len());
-            prop_assume!(sealed[at] != to);
-            sealed[at] = to;
-            prop_assert!(seal().open(Carrier::Field, own, &sealed).is_none());
-            sealed.truncate(at);
-            prop_assert!(seal().open(Carrier::Field, own, &sealed).is_none());
+            let (own, endpoints) = (Binding { key: &key, route: &route }, all(&["a"]));
+            let sealed = seal().seal(Carrier::Field, own, (&at("a"), id.as_bytes()));
+            let mut sealed = sealed.unwrap().into_bytes();
+            let index = index.index(sealed.len());
+            prop_assume!(sealed[index] != to);
+            sealed[index] = to;
+            prop_assert!(seal().open(Carrier::Field, own, (&endpoints, &sealed)).is_none());
+            sealed.truncate(index);
+            prop_assert!(seal().open(Carrier::Field, own, (&endpoints, &sealed)).is_none());
         }
 
         #[test]
@@ -191,9 +219,9 @@ mod tests {
             text in "[A-Za-z0-9_-]{0,200}",
         ) {
             let (key, route) = (digest("k"), name("mcp"));
-            let own = Binding { key: &key, route: &route, authority: "a" };
+            let (own, endpoints) = (Binding { key: &key, route: &route }, all(&["a"]));
             for text in [&*bytes, text.as_bytes(), URL_SAFE_NO_PAD.encode(&bytes).as_bytes()] {
-                prop_assert!(seal().open(Carrier::Query, own, text).is_none());
+                prop_assert!(seal().open(Carrier::Query, own, (&endpoints, text)).is_none());
             }
         }
     }

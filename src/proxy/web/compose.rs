@@ -1,12 +1,11 @@
 //! The request as it goes to the site: a head written anew, with the path as it came.
 
 use super::super::{
-    admit::Visit,
     compose::{is_forwarding, write_forwarded, write_host},
     place::WebEntered,
 };
 use crate::{
-    snapshot::Routes,
+    snapshot::{Endpoint, Routes},
     types::{Method, WebPath},
     wire::{
         Framing, RequestHead, Upgrade, end_head, write_content_length, write_field,
@@ -16,9 +15,9 @@ use crate::{
 
 /// The head of a request.
 pub(super) fn head(
-    head: &RequestHead,
+    (head, at): (&RequestHead, &Endpoint),
     entered: &WebEntered<'_, '_>,
-    visit: &Visit,
+    upgrade: Option<Upgrade>,
     routes: &Routes,
 ) -> Vec<u8> {
     let lead = &entered.lead;
@@ -29,7 +28,7 @@ pub(super) fn head(
         target.push_str(query);
     }
     write_request_line(&mut out, head.method, target.as_bytes());
-    write_host(&mut out, head, lead.route);
+    write_host(&mut out, head, (lead.route, at));
     let trusted = entered.source.address_field.as_bytes();
     for (name, value) in head.fields.iter() {
         let leaks = name == b"referer" && shows_key(value, routes);
@@ -49,7 +48,7 @@ pub(super) fn head(
         }
         Framing::None | Framing::UntilClose => {}
     }
-    if let Some(Upgrade::WebSocket) = visit.upgrade {
+    if let Some(Upgrade::WebSocket) = upgrade {
         write_field(&mut out, "connection", b"upgrade");
         write_field(&mut out, "upgrade", b"websocket");
     }

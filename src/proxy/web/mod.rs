@@ -17,7 +17,9 @@ use super::{
     relay::is_event_stream,
 };
 use crate::{
+    snapshot::Endpoint,
     types::Denial,
+    upstream::{Affinity, Reached},
     wire::{Client, RequestHead},
 };
 
@@ -33,14 +35,18 @@ pub(super) async fn answer(
     let upstream = &entered.lead.route.upstream;
     known.upstream = Some(upstream.name.clone());
     let server = place.world.server(entered.lead.route).ok_or(Denial::UpstreamDown)?;
-    let composed = compose::head(head, entered, &visit, place.routes);
     let started = Instant::now();
     let admit::Visit { permit, max_body, upgrade, turn: _turn } = visit;
-    let asked = upload::Asked { place, server, head, max_body, upgrade };
-    let (upstream, answered) = asked.send(&permit, client, &composed, known).await?;
+    // One visitor stays at one endpoint: what it was told there may be known there alone.
+    let affinity = server.affinity(|| Affinity::of_visitor(entered.source.client));
+    let asked = upload::Asked { place, server, affinity, head, max_body, upgrade };
+    let composed = |at: &Endpoint| compose::head((head, at), entered, upgrade, place.routes);
+    let (reached, answered) = asked.send(&permit, client, composed, known).await?;
     let at = Instant::now();
     place.state.metrics.upstream_answered(&server.upstream.name, at - started);
-    let mut answer = Answered { server: Arc::clone(server), upstream, head: answered, at };
+    let Reached { endpoint, connection: upstream } = reached;
+    let server = Arc::clone(server);
+    let mut answer = Answered { server, endpoint, upstream, head: answered, at };
     let switches = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
     let opens = switches || is_event_stream(&answer);
     // Known only now; nothing of the answer has gone to the client yet.

@@ -14,7 +14,10 @@ use super::super::{
     state::DoorKind,
     stream::Pump,
 };
-use crate::wire::{Client, Coding, Outgoing, RequestHead, Version};
+use crate::{
+    snapshot::Endpoint,
+    wire::{Client, Coding, Outgoing, RequestHead, Version},
+};
 
 /// Fields of the site that never go on. `wire` has dropped what is hop-by-hop already.
 const DROPPED: &[&[u8]] = &[
@@ -79,7 +82,7 @@ pub(super) fn write_fields(
     for (name, value) in answer.head.fields.iter().filter(|(name, _)| !DROPPED.contains(name)) {
         match name {
             b"location" | b"content-location" => {
-                out.field(name, &public(value, (head, entered)));
+                out.field(name, &public((value, &answer.endpoint), (head, entered)));
             }
             _ => out.field(name, value),
         }
@@ -89,13 +92,13 @@ pub(super) fn write_fields(
 
 /// An address of the upstream's own origin, as the public one; any other as it is.
 fn public<'v>(
-    value: &'v [u8],
+    (value, at): (&'v [u8], &Endpoint),
     (head, entered): (&RequestHead, &WebEntered<'_, '_>),
 ) -> Cow<'v, [u8]> {
     let upstream = &entered.lead.route.upstream;
     let behind_origin = |scheme: &[u8]| {
         let rest = value.strip_prefix(scheme)?;
-        let rest = rest.strip_prefix(upstream.endpoint.authority.as_bytes())?;
+        let rest = rest.strip_prefix(at.authority.as_bytes())?;
         matches!(rest.first(), None | Some(b'/' | b'?' | b'#')).then_some(rest)
     };
     let Some(rest) = behind_origin(b"http://").or_else(|| behind_origin(b"https://")) else {

@@ -16,8 +16,9 @@ use super::super::{
     place::{Known, Place, Stopped},
 };
 use crate::{
+    snapshot::Endpoint,
     types::{Denial, Limit},
-    upstream::Server,
+    upstream::{Affinity, Choice, Reached, Server},
     wire::{
         BodyDecoder, Client, Connection, Framing, LAST_CHUNK, Pace, RequestHead, ResponseHead,
         Transport, Upgrade, Written, is_answered, write_chunk_head,
@@ -28,6 +29,7 @@ use crate::{
 pub(super) struct Asked<'p, 's> {
     pub(super) place: &'p Place<'s>,
     pub(super) server: &'p Arc<Server>,
+    pub(super) affinity: Affinity,
     pub(super) head: &'p RequestHead,
     /// The most that the body may come to, in bytes.
     pub(super) max_body: Option<u64>,
@@ -45,18 +47,19 @@ enum Uploaded {
 }
 
 impl Asked<'_, '_> {
-    /// Sends the request and waits for the head of its answer. What may have reached the upstream is
-    /// never sent twice.
+    /// Sends the request, its head as `composed` for the endpoint that it goes to, and waits for the head
+    /// of its answer. What may have reached the upstream is never sent twice.
     pub(super) async fn send(
         &self,
         _permit: &Permit,
         client: &mut Client<'_>,
-        composed: &[u8],
+        composed: impl Fn(&Endpoint) -> Vec<u8>,
         known: &mut Known,
-    ) -> Result<(Connection<Transport>, ResponseHead), Stopped> {
+    ) -> Result<(Reached, ResponseHead), Stopped> {
         let mut draining = self.place.draining.clone();
         let answered = async {
-            let mut upstream = self.begin(client, composed, known.in_step).await?;
+            let reached = self.begin(client, composed, known.in_step).await?;
+            let Reached { endpoint, connection: mut upstream } = reached;
             let mut uploaded = Uploaded::Whole;
             if !known.in_step {
                 known.body_begun = true;
@@ -65,7 +68,7 @@ impl Asked<'_, '_> {
             }
             let mut answer = self.answer(client, &mut upstream, known.in_step).await?;
             answer.persistent &= uploaded == Uploaded::Whole;
-            Ok((upstream, answer))
+            Ok((Reached { endpoint, connection: upstream }, answer))
         };
         tokio::select! {
             biased;
@@ -79,15 +82,16 @@ impl Asked<'_, '_> {
     async fn begin(
         &self,
         client: &mut Client<'_>,
-        composed: &[u8],
+        composed: impl Fn(&Endpoint) -> Vec<u8>,
         in_step: bool,
-    ) -> Result<Connection<Transport>, Stopped> {
+    ) -> Result<Reached, Stopped> {
         let begun = async {
             let connect = self.place.snapshot().timeouts.upstream_connect;
-            let connected = self.server.connection(connect).await;
-            let mut upstream = connected.map_err(|why| unreachable(self.place, why))?;
-            self.write(&mut upstream, &mut [IoSlice::new(composed)]).await?;
-            Ok(upstream)
+            let connected = self.server.connection(Choice::Of(self.affinity), connect).await;
+            let mut reached = connected.map_err(|why| unreachable(self.place, why))?;
+            let head = composed(&reached.endpoint);
+            self.write(&mut reached.connection, &mut [IoSlice::new(&head)]).await?;
+            Ok(reached)
         };
         tokio::select! {
             biased;

@@ -6,7 +6,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    snapshot::{Endpoint, Scheme, Upstream},
+    snapshot::{Endpoint, Endpoints, Scheme, Upstream},
     types::Name,
 };
 
@@ -20,12 +20,13 @@ fn secret(text: &str) -> Secret {
 fn server(session_idle: Option<Duration>, port: u16) -> Server {
     Server::new(Arc::new(Upstream {
         name: Name::parse("test").unwrap(),
-        endpoint: Endpoint {
+        endpoints: Endpoints::one(Endpoint {
             scheme: Scheme::Http,
             host: "127.0.0.1".into(),
             port,
             authority: "127.0.0.1".into(),
-        },
+        }),
+        health: None,
         strip_prefix: Vec::new(),
         dialect: None,
         tls: None,
@@ -37,14 +38,14 @@ fn server(session_idle: Option<Duration>, port: u16) -> Server {
 }
 
 fn in_use(server: &Server, id: &str) -> Option<InUse> {
-    server.use_session(&secret(id), || Some(secret(id)))
+    server.use_session((server.upstream.endpoints.first(), &secret(id)), || Some(secret(id)))
 }
 
 /// What would be ended now.
 fn due(server: &Server) -> Vec<String> {
     let sessions = server.sessions.as_ref().unwrap();
     let take = || match sessions.table().next(Instant::now(), IDLE) {
-        Next::End(ending) => Some(ending.expose().to_owned()),
+        Next::End(ending) => Some(ending.request.expose().to_owned()),
         Next::Wait(_) | Next::Nothing => None,
     };
     std::iter::from_fn(take).collect()
@@ -105,8 +106,11 @@ async fn the_longest_unused_makes_room_and_is_not_ended() {
 fn where_nothing_is_configured_or_the_request_is_long_nothing_is_kept() {
     assert!(in_use(&server(None, 1), "x").is_none());
     let server = server(Some(IDLE), 1);
-    let long =
-        |length: usize| server.use_session(&secret("x"), || Some(secret(&"x".repeat(length))));
+    let long = |length: usize| {
+        server.use_session((server.upstream.endpoints.first(), &secret("x")), || {
+            Some(secret(&"x".repeat(length)))
+        })
+    };
     assert!(long(LONGEST_ENDING + 1).is_none() && long(LONGEST_ENDING).is_some());
 }
 

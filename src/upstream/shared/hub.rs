@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::rand;
@@ -11,6 +11,7 @@ use super::ids::{Call, Ids};
 use crate::{
     mcp::{self, Marked, Marks},
     observe::SharedStreamsMeter,
+    snapshot::Endpoint,
     types::Denial,
     wire::{Fields, PipeReader, PipeWriter, pipe},
 };
@@ -21,6 +22,8 @@ const WAITING: usize = 256 * 1024;
 /// Where one stream becomes many: the seats at it, and what each of them waits for. Every worker may
 /// have a hand in it, so nothing here waits.
 pub(super) struct Hub {
+    /// Where the stream comes from, and so where messages have to go.
+    at: Arc<Endpoint>,
     /// What a client gets to see of the head of the stream.
     fields: Fields,
     /// The first event, for every seat to begin with.
@@ -64,6 +67,7 @@ pub(super) struct Taken {
 impl Hub {
     /// `None` where the system gives no random bytes: ids that can be guessed could be another's.
     pub(super) fn new(
+        at: Arc<Endpoint>,
         fields: Fields,
         endpoint: Bytes,
         meter: Option<SharedStreamsMeter>,
@@ -71,6 +75,7 @@ impl Hub {
         let mut random = [0; 16];
         rand::fill(&mut random).ok()?;
         Some(Self {
+            at,
             fields,
             endpoint,
             ids: Ids::new(&random),
@@ -100,6 +105,10 @@ impl Hub {
         let number = state.number();
         state.seats.insert(number, Taken { pipe: writer, calls: 0 });
         Some((number, reader))
+    }
+
+    pub(super) const fn at(&self) -> &Arc<Endpoint> {
+        &self.at
     }
 
     /// Nobody waits for its answers any more.

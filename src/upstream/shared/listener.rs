@@ -12,6 +12,7 @@ use super::{
     stream::{NoStream, Stream},
 };
 use crate::{
+    snapshot::Endpoint,
     types::{Draining, KeyDigest, Method, Secret},
     upstream::Server,
 };
@@ -105,7 +106,8 @@ impl Listener {
                 () = sleep_until(leaves), if alone_since.is_some() => {}
                 () = sleep_until(due) => {
                     if self.is_deaf() { return Over::Lost }
-                    asking.spawn(ask(Arc::clone(&self.server), self.ping(), self.patience.reach));
+                    let whom = (Arc::clone(&self.server), Arc::clone(self.hub.at()));
+                    asking.spawn(ask(whom, self.ping(), self.patience.reach));
                     due = Instant::now() + self.patience.reach;
                 }
             }
@@ -133,12 +135,14 @@ impl Listener {
     }
 
     /// A stream in the place of one that was lost, under the same seats: the server knows of neither
-    /// more than the key. `None` where it gives none.
+    /// more than the key. `None` where it gives none; where its endpoint is gone, those who come back
+    /// find another.
     async fn open_again(&mut self) -> Option<Stream> {
         while let Some(wait) = ATTEMPTS.get(self.failures) {
             self.failures += 1;
             sleep(*wait).await;
-            match Stream::open(&self.server, &self.asks.opening, self.patience).await {
+            let opening = (&**self.hub.at(), &self.asks.opening);
+            match Stream::open(&self.server, opening, self.patience).await {
                 Ok(stream) => return Some(stream),
                 Err(NoStream::Refused) => return None,
                 Err(NoStream::NotNow) => {}
@@ -163,8 +167,12 @@ async fn deserted(hub: &Hub) {
 }
 
 /// Posts a message of the gateway's own. `false` where the server is there and refuses it.
-async fn ask(server: Arc<Server>, message: Secret, patience: Duration) -> bool {
-    let told = server.tell(message.expose().as_bytes(), (Method::Post, patience));
+async fn ask(
+    (server, endpoint): (Arc<Server>, Arc<Endpoint>),
+    message: Secret,
+    patience: Duration,
+) -> bool {
+    let told = server.tell(&endpoint, message.expose().as_bytes(), (Method::Post, patience));
     let status = tokio::time::timeout(patience, told).await.ok().flatten();
     let refuses =
         |status: StatusCode| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;

@@ -28,11 +28,12 @@ use listener::Listener;
 use stream::Stream;
 use tokio::sync::watch;
 
-use super::Server;
+use super::{Reached, Server};
 use crate::{
     observe::SharedStreamsMeter,
+    snapshot::Endpoint,
     types::{Draining, KeyDigest, Secret},
-    wire::{Connection, Fields, Framing, PipeReader, ResponseHead, Transport},
+    wire::{Fields, Framing, PipeReader, ResponseHead},
 };
 
 /// From how many shared streams on none is kept open for a client that may come.
@@ -81,8 +82,8 @@ pub struct Opener {
 
 /// What is known of a stream once its first event is there.
 pub struct Opened {
-    /// What it comes on; nothing was taken of its body.
-    pub connection: Connection<Transport>,
+    /// What it comes on, and from where; nothing was taken of its body.
+    pub reached: Reached,
     /// How its body ends.
     pub framing: Framing,
     /// The fields of its head that a client may see.
@@ -139,7 +140,7 @@ impl SharedStreams {
         match table.get(&whose) {
             Some(Slot::Opening { done, .. }) => return Entrance::Wait(done.clone()),
             Some(Slot::Live(hub)) => {
-                if let Some((seated, pipe)) = Seated::at(hub) {
+                if let Some((seated, pipe)) = Seated::take(hub) {
                     return Entrance::Seat(seated, pipe);
                 }
             }
@@ -186,9 +187,10 @@ impl Opener {
         opened: Opened,
         (patience, draining): (Patience, Draining),
     ) -> Option<(Seated, PipeReader)> {
-        let Opened { connection, framing, fields, endpoint, asks } = opened;
-        let hub = Arc::new(Hub::new(fields, endpoint.into(), self.streams.meter.clone())?);
-        let first = Seated::at(&hub)?;
+        let Opened { reached: Reached { endpoint: at, connection }, framing, fields, .. } = opened;
+        let (event, asks) = (opened.endpoint.into(), opened.asks);
+        let hub = Arc::new(Hub::new(at, fields, event, self.streams.meter.clone())?);
+        let first = Seated::take(&hub)?;
         self.streams.table().insert(self.whose, Slot::Live(Arc::clone(&hub)));
         let listener = Listener {
             hub,
@@ -217,7 +219,7 @@ impl Drop for Opener {
 }
 
 impl Seated {
-    fn at(hub: &Arc<Hub>) -> Option<(Self, PipeReader)> {
+    fn take(hub: &Arc<Hub>) -> Option<(Self, PipeReader)> {
         let (number, pipe) = hub.take_seat()?;
         Some((Self(Seat { hub: Arc::clone(hub), number }), pipe))
     }
@@ -225,6 +227,11 @@ impl Seated {
     /// The seat, for whoever asks from there.
     pub const fn seat(&self) -> &Seat {
         &self.0
+    }
+
+    /// The endpoint that the stream comes from.
+    pub fn at(&self) -> &Arc<Endpoint> {
+        self.0.hub.at()
     }
 
     /// The head of the answer that a client at this seat gets. What comes from the pipe is its body.

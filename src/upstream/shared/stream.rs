@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::Patience;
 use crate::{
     mcp::{Piece, WholeEvents},
+    snapshot::Endpoint,
     types::{Method, Secret},
     upstream::Server,
     wire::{BodyDecoder, Connection, Decoded, Framing, Transport, next_response_head},
@@ -41,10 +42,11 @@ impl Stream {
     /// Opens one, by a request of the gateway's own.
     pub(super) async fn open(
         server: &Server,
-        opening: &Secret,
+        (endpoint, opening): (&Endpoint, &Secret),
         patience: Patience,
     ) -> Result<Self, NoStream> {
-        let connected = server.connect_anew(patience.reach).await;
+        let instance = server.at(endpoint).ok_or(NoStream::NotNow)?;
+        let connected = server.connect_anew(instance, patience.reach).await;
         let mut connection = connected.map_err(|_| NoStream::NotNow)?;
         let written = connection.write_all(opening.expose().as_bytes(), patience.reach).await;
         written.map_err(|_: io::Error| NoStream::NotNow)?;

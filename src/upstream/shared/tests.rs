@@ -1,10 +1,11 @@
 use tokio::io::AsyncReadExt;
 
 use super::*;
-use crate::types::RequestId;
+use crate::{types::RequestId, upstream::tests::server};
 
 fn hub() -> Arc<Hub> {
-    Arc::new(Hub::new(Fields::new(), "event: endpoint\ndata: /m\n\n".into(), None).unwrap())
+    let at = Arc::clone(server("hub.test", 1).upstream.endpoints.first());
+    Arc::new(Hub::new(at, Fields::new(), "event: endpoint\ndata: /m\n\n".into(), None).unwrap())
 }
 
 async fn read(pipe: &mut PipeReader) -> String {
@@ -20,8 +21,8 @@ fn event(data: &str) -> Vec<u8> {
 #[tokio::test]
 async fn who_reads_too_slowly_is_cut_and_nobody_waits_for_it() {
     let hub = hub();
-    let (slow, mut unread) = Seated::at(&hub).unwrap();
-    let (_quick, mut pipe) = Seated::at(&hub).unwrap();
+    let (slow, mut unread) = Seated::take(&hub).unwrap();
+    let (_quick, mut pipe) = Seated::take(&hub).unwrap();
     let padding = "x".repeat(100 * 1024);
     let large = format!(r#"{{"method":"notifications/tools/list_changed","params":"{padding}"}}"#);
     for _ in 0..4 {
@@ -55,7 +56,7 @@ async fn ids_of_two_streams_are_nothing_to_each_other() {
 #[tokio::test]
 async fn a_call_waits_for_as_long_as_its_client_and_no_longer() {
     let hub = hub();
-    let (seated, _pipe) = Seated::at(&hub).unwrap();
+    let (seated, _pipe) = Seated::take(&hub).unwrap();
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let waiting = || hub.state().calls.len();
     let (_, refused) = seated.seat().expect(ping, RequestId::next()).unwrap();

@@ -116,6 +116,26 @@ async fn a_tool_that_is_denied_ends_its_calls_and_no_other() {
     assert_eq!(allowed.answer().await.status, 200);
 }
 
+#[tokio::test]
+async fn who_had_a_right_key_when_it_came_has_guessed_nothing() {
+    let bans = "[bans]\nwrong_keys = \"1/day\"";
+    let mut stage = Stage::new(|setup| setup.also(bans)).await;
+    let mut waiting = Vec::new();
+    for id in 1..4 {
+        waiting.push((stage.call(&stage.alice, id).await, stage.upstream.next().await));
+    }
+    let old = stage.alice.sha256();
+    stage.gateway.apply(|text| text.replace(&old, &Key::new().sha256()), left_alone);
+    for (mut client, mut asked) in waiting {
+        client.answer().await.refused(401, "unauthorized");
+        asked.is_abandoned().await;
+    }
+    let bob = stage.bob.clone();
+    let mut client = stage.call(&bob, 7).await;
+    stage.upstream.answer("{}").await;
+    assert_eq!(client.answer().await.status, 200, "nobody of this address is banned");
+}
+
 fn second() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

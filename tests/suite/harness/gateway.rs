@@ -42,8 +42,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// that forwards every key as Postiz has it.
 pub(crate) struct Setup {
     dir: TempDir,
-    upstream: SocketAddr,
-    record: Arc<Record>,
+    /// Its endpoints.
+    upstreams: Vec<SocketAddr>,
+    records: Vec<Arc<Record>>,
     listeners: String,
     upstream_lines: String,
     routes: Option<String>,
@@ -61,15 +62,22 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(upstream: &Upstream) -> Self {
-        Self { record: upstream.record(), ..Self::before(upstream.address()) }
+        Self { records: vec![upstream.record()], ..Self::before(upstream.address()) }
+    }
+
+    /// Adds an endpoint to the upstream.
+    pub(crate) fn and(mut self, upstream: &Upstream) -> Self {
+        self.upstreams.push(upstream.address());
+        self.records.push(upstream.record());
+        self
     }
 
     /// Before a server that no test holds, and whose end isn't looked at.
     pub(crate) fn before(upstream: SocketAddr) -> Self {
         Self {
             dir: TempDir::new().unwrap(),
-            upstream,
-            record: Arc::default(),
+            upstreams: vec![upstream],
+            records: Vec::new(),
             listeners: "[[listeners]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\n".to_owned(),
             upstream_lines: String::new(),
             routes: None,
@@ -175,15 +183,16 @@ impl Setup {
             },
             self.route_lines
         );
+        let endpoints = self.upstreams.iter().map(|at| format!("\"http://{at}\""));
+        let endpoints = endpoints.collect::<Vec<_>>().join(", ");
         format!(
             "{}[admin]\naddress = \"127.0.0.1:0\"\n{}\n\
-             [upstreams.postiz]\nendpoints = [\"http://{}\"]\nstrip_prefix = \"/api\"\n\
+             [upstreams.postiz]\nendpoints = [{endpoints}]\nstrip_prefix = \"/api\"\n\
              {}{}\n[[routes]]\nname = \"marker\"\nhosts = [\"{MARKER_HOST}\"]\n\
              paths = [\"/api/marker\"]\nupstream = \"postiz\"\n\
              [[consumers]]\nname = \"marker\"\nroutes = [\"marker\"]\nkey_sha256 = \"{}\"\n{}",
             self.listeners,
             self.admin_lines,
-            self.upstream,
             self.upstream_lines,
             self.routes.as_ref().unwrap_or(&route),
             self.marker.sha256(),
@@ -432,7 +441,7 @@ impl Gateway {
             sinks::canary("the log", self.log.contents().as_bytes()).into_iter().collect();
         faults.extend(sinks::canary("the audit", &self.audit_bytes()));
         faults.extend(self.received.faults(&self.setup.upstream_keys));
-        let sent = self.setup.record.bytes();
+        let sent: Vec<u8> = self.setup.records.iter().flat_map(|record| record.bytes()).collect();
         for key in &self.setup.client_keys {
             faults.extend(sinks::found("what the upstream received", &sent, key));
         }

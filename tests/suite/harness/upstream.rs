@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
+    task::JoinSet,
 };
 
 use super::{Call, Gateway, tool_call, within};
@@ -94,15 +95,18 @@ impl Upstream {
         let seen = Arc::new(Record::default());
         let record = Arc::clone(&seen);
         let accepting = tokio::spawn(async move {
+            // Closed with it, as the connections of a process are.
+            let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let index = record.accepted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(socket, index, sender.clone(), Arc::clone(&record)));
+                while connections.try_join_next().is_some() {}
+                connections.spawn(serve(socket, index, sender.clone(), Arc::clone(&record)));
             }
         });
         Self { address, requests, seen, accepting }
     }
 
-    /// Goes away: nothing listens there any more.
+    /// Goes away: nothing listens there any more, and connections that carry no request are closed.
     pub(crate) async fn leave(self) -> SocketAddr {
         self.accepting.abort();
         let _ = self.accepting.await;
