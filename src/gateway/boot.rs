@@ -41,6 +41,17 @@ pub enum BootError {
         /// What the system said.
         source: io::Error,
     },
+    /// A kept file that keeps somebody out can't be read whole.
+    #[error(
+        "[state] dir: {}: {source}; mend the file, or remove it and revoke again who has to be",
+        .path.display()
+    )]
+    Kept {
+        /// The file in question.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The admin socket can't be made.
     #[error("[admin] socket: {}: {source}", .path.display())]
     AdminSocket {

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper, revocations::RevocationKeeper,
+    BootError, bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper,
+    revocations::RevocationKeeper,
 };
 use crate::proxy::State;
 
@@ -15,14 +16,17 @@ pub(super) struct Keepers {
 
 impl Keepers {
     /// Puts back what was kept.
-    pub(super) fn new(state: &State) -> Self {
+    ///
+    /// # Errors
+    /// Where it can't be read who is revoked.
+    pub(super) fn new(state: &State) -> Result<Self, BootError> {
         let (metrics, world) = (&state.metrics, &state.world);
-        Self {
+        Ok(Self {
             bans: Arc::new(BanKeeper::new(&state.bans, metrics, world)),
             budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, world)),
             pins: Arc::new(PinKeeper::new(world, metrics)),
-            revocations: Arc::new(RevocationKeeper::new(state)),
-        }
+            revocations: Arc::new(RevocationKeeper::new(state)?),
+        })
     }
 
     /// Keeps what changes. Ends only when dropped.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::kept;
+use super::{BootError, kept};
 
 /// The largest file that is read, in bytes.
 const MOST: u64 = 64 << 20;
@@ -101,6 +101,37 @@ pub(super) fn read_lines(
         put_aside(&path);
     }
     damaged == 0
+}
+
+/// Reads the lines of a file that keeps somebody out: one that can't be read, or a line of it, would let
+/// that one in.
+///
+/// # Errors
+/// Where there is such a file or line.
+pub(super) fn read_strictly(
+    dir: &Path,
+    what: &'static str,
+    mut line: impl FnMut(&str) -> Line,
+) -> Result<(), BootError> {
+    let path = dir.join(what);
+    let bytes = match read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(BootError::Kept { path, source }),
+        Ok(bytes) => bytes,
+    };
+    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    let is_damaged = |bytes: &[u8]| {
+        let read = std::str::from_utf8(bytes).map_or(Line::Damaged, &mut line);
+        read == Line::Damaged
+    };
+    let mut is_damaged = is_damaged;
+    match lines.find(|(_, bytes)| !bytes.is_empty() && is_damaged(bytes)) {
+        None => Ok(()),
+        Some((number, _)) => {
+            let source = io::Error::other(format!("line {} can't be used", number + 1));
+            Err(BootError::Kept { path, source })
+        }
+    }
 }
 
 /// What the next change would write over: somebody may still make something of it.

@@ -116,7 +116,7 @@ impl Gateway {
             world: Arc::new(ArcSwap::from_pointee(world)),
         };
         reload::show_certificates(&state, &state.world.load().snapshot);
-        let keepers = Arc::new(Keepers::new(&state));
+        let keepers = Arc::new(Keepers::new(&state)?);
         let readiness = Readiness::default();
         let (file, doors) = (None, Arc::new(doors));
         let (running, given) = Running::new();

@@ -2,7 +2,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
-use super::kept_file::{self, KeptFile, Line};
+use super::{
+    BootError,
+    kept_file::{self, KeptFile, Line},
+};
 use crate::{
     policy::{Revocations, read_revocation, write_revocation},
     proxy::State,
@@ -24,17 +27,18 @@ pub(super) struct RevocationKeeper {
 
 impl RevocationKeeper {
     /// The keeper of these revocations, with those of the file put back that still mean something.
-    pub(super) fn new(state: &State) -> Self {
+    pub(super) fn new(state: &State) -> Result<Self, BootError> {
         let now = Arc::clone(&state.world.load().snapshot);
         let revocations = Arc::clone(&state.revocations);
         let file = now.state_dir.as_deref().map(|dir| {
-            let is_whole = restore(&revocations, dir);
+            restore(&revocations, dir)?;
             let changes = *revocations.changes().borrow();
-            KeptFile::new(dir, FILE, is_whole.then_some(changes))
+            Ok(KeptFile::new(dir, FILE, Some(changes)))
         });
+        let file = file.transpose()?;
         let keeper = Self { revocations, file };
         let_go(&keeper.revocations, &now, &state.fingerprints);
-        keeper
+        Ok(keeper)
     }
 
     /// Writes what has changed. Ends only when dropped.
@@ -69,8 +73,8 @@ impl RevocationKeeper {
     }
 }
 
-fn restore(revocations: &Revocations, dir: &Path) -> bool {
-    kept_file::read_lines(dir, FILE, |line| {
+fn restore(revocations: &Revocations, dir: &Path) -> Result<(), BootError> {
+    kept_file::read_strictly(dir, FILE, |line| {
         match read_revocation(line).map(|revoked| revocations.add(revoked)) {
             Some(Ok(_)) => Line::Used,
             Some(Err(_)) | None => Line::Damaged,

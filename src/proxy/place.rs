@@ -1,11 +1,14 @@
 //! What an exchange carries along: where it takes place, what became known of it, and how it ended.
 
 use std::{
+    convert::Infallible,
     io,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use tokio::time::sleep;
 
 use super::{
     admit::Admission,
@@ -180,12 +183,27 @@ impl Place<'_> {
     /// Takes what is in force now. An old configuration lives no longer than until everything that was
     /// begun under it has moved.
     pub(super) fn keep_up(&mut self) {
-        let now = self.state.world.load();
-        if !Arc::ptr_eq(&now, &self.world) {
-            self.world = Arc::clone(&now);
-        }
+        keep_up(&mut self.world, self.state);
     }
 }
+
+fn keep_up(world: &mut Arc<World>, state: &State) {
+    let now = state.world.load();
+    if !Arc::ptr_eq(&now, world) {
+        *world = Arc::clone(&now);
+    }
+}
+
+/// The same again and again, for what wakes by itself only to bring bytes. Ends only when dropped.
+pub(super) async fn keeping_up(world: &mut Arc<World>, state: &State) -> Infallible {
+    loop {
+        sleep(KEEP_UP).await;
+        keep_up(world, state);
+    }
+}
+
+/// How soon what brings bytes both ways takes what is in force.
+const KEEP_UP: Duration = Duration::from_secs(15);
 
 impl Known {
     /// A request that came, of which nothing is understood.

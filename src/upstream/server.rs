@@ -69,13 +69,28 @@ impl Server {
         Self { shared: Arc::new(SharedStreams::new(Some(meter))), ..self }
     }
 
-    /// The same server, which another configuration had before: what is known of its tools stays known,
-    /// and trusted, where they are pinned as they were.
-    pub fn after(self, old: &Self) -> Self {
-        let (own, before) = (self.upstream.pin.as_ref(), old.upstream.pin.as_ref());
-        let pins = if own == before { old.pins.clone() } else { self.pins.clone() };
-        let (tools, warned) = (Arc::clone(&old.tools), Arc::clone(&old.warned));
-        Self { pins, tools, warned, ..self }
+    /// The same server, which another configuration had before. What its settings leave as it was stays:
+    /// what is known of its tools, whom they are trusted by, how it speaks, the sessions that were left
+    /// open, the turns that are taken; and the streams that clients share, of which a second one would
+    /// deafen the first.
+    pub fn after(mut self, old: &Self) -> Self {
+        let (now, before) = (Arc::clone(&self.upstream), &old.upstream);
+        (self.tools, self.warned) = (Arc::clone(&old.tools), Arc::clone(&old.warned));
+        if now.pin == before.pin {
+            self.pins.clone_from(&old.pins);
+        }
+        if now.max_requests == before.max_requests {
+            self.turns = Arc::clone(&old.turns);
+        }
+        let is_there = now.endpoints == before.endpoints && now.tls == before.tls;
+        if is_there && now.dialect == before.dialect {
+            self.dialect = Arc::clone(&old.dialect);
+            self.shared = Arc::clone(&old.shared);
+        }
+        if is_there && now.session_idle == before.session_idle {
+            self.sessions.clone_from(&old.sessions);
+        }
+        self
     }
 
     /// The same server with the health of its endpoints shown: of one that is alone and isn't asked

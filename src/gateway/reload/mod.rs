@@ -7,9 +7,13 @@ mod watch;
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc as std_mpsc},
+    time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{self, MissedTickBehavior},
+};
 
 use super::{
     doors::Doors,
@@ -26,6 +30,9 @@ use crate::{
     types::Nanos,
     upstream::World,
 };
+
+/// How often is looked: whether the file has changed, and which configurations are in use still.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Who puts configurations in force, one after the other.
 pub(super) struct Reloader {
@@ -87,21 +94,28 @@ impl Reloader {
         });
         self.fleet.tend(&self.main.world.load());
         let mut watched = watch::Watched::new(self.file.clone());
-        let mut retired = Vec::new();
+        let (mut retired, mut tick) = (Vec::new(), time::interval(TURN));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asked = tokio::select! {
                 // Where there is no socket, nobody ever asks.
                 Some(asked) = self.asked.recv() => Some(asked),
                 Some(Given(snapshot, answer)) = self.given.recv() => {
-                    retired.push(Arc::clone(&self.main.world.load().snapshot));
-                    let _ = answer.send(self.apply(snapshot));
+                    let before = Arc::clone(&self.main.world.load().snapshot);
+                    let applied = self.apply(snapshot);
+                    if applied.is_ok() {
+                        retired.push(before);
+                    }
+                    let _ = answer.send(applied);
                     continue;
                 }
                 () = hung_up(&mut hangups) => None,
-                () = watched.changed(&self.main.world) => None,
-                () = watch::turn(), if !retired.is_empty() => {
+                _ = tick.tick() => {
                     retire(&mut retired);
-                    continue;
+                    if !watched.has_changed(&self.main.world).await {
+                        continue;
+                    }
+                    None
                 }
             };
             watched.is_read().await;

@@ -2,20 +2,12 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
 
 use crate::upstream::World;
-
-/// How often is looked: whether the file has changed, and which configurations are in use still.
-const TURN: Duration = Duration::from_secs(1);
-
-/// One turn.
-pub(super) async fn turn() {
-    tokio::time::sleep(TURN).await;
-}
 
 /// A file that may change, where the configuration has it watched. It is looked at by its name: editors
 /// and deployments put another in its place.
@@ -41,21 +33,16 @@ impl Watched {
         Self { file, read, seen: read }
     }
 
-    /// Waits until the file has changed, and stayed so for a turn. Cancelling it loses nothing.
-    pub(super) async fn changed(&mut self, world: &Arc<ArcSwap<World>>) {
-        loop {
-            turn().await;
-            if !world.load().snapshot.watch {
-                continue;
-            }
-            let now = self.look().await;
-            let is_still = now == self.seen;
-            self.seen = now;
-            // A file that isn't there is on its way.
-            if is_still && now.is_some() && now != self.read {
-                return;
-            }
+    /// Whether the file has changed, and stayed so for a turn.
+    pub(super) async fn has_changed(&mut self, world: &Arc<ArcSwap<World>>) -> bool {
+        if !world.load().snapshot.watch {
+            return false;
         }
+        let now = self.look().await;
+        let is_still = now == self.seen;
+        self.seen = now;
+        // A file that isn't there is on its way.
+        is_still && now.is_some() && now != self.read
     }
 
     /// It is about to be read: what it is now is no news then.

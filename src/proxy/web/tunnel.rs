@@ -4,7 +4,7 @@ use super::{
     super::{
         alive,
         forward::Answered,
-        place::{End, Known, Next, Place, WebEntered},
+        place::{End, Known, Next, Place, WebEntered, keeping_up},
         record,
     },
     relay::write_fields,
@@ -43,25 +43,28 @@ pub(super) async fn run(
     connection.stream().probe_when_idle();
     answer.upstream.stream().probe_when_idle();
     let uncounted = AtomicU64::new(0);
-    let life = place.life.as_ref();
+    let Place { world, state, life, draining, .. } = &mut *place;
+    let life = life.as_ref();
     if let Some(life) = life {
         life.becomes(Kind::Tunnel);
     }
     let sent = life.map_or(&uncounted, |life| life.bytes());
     let ended = tokio::select! {
         ended = tunnel(connection, &mut answer.upstream, stall, sent) => ended,
+        never = keeping_up(world, state) => match never {},
         why = alive::ended(life) => {
             let told = (answer.at - known.started, sent.load(Relaxed));
             return End::severed((status, why), told);
         }
-        () = place.draining.cut() => {
-            place.state.metrics.reached(Limit::Shutdown);
+        () = draining.cut() => {
+            state.metrics.reached(Limit::Shutdown);
             return end(status, known, answer, (Outcome::Cut, sent.load(Relaxed)));
         }
     };
+    let sent = sent.load(Relaxed);
     let outcome =
         if record::was_sent(place, &ended) { Outcome::Answered } else { Outcome::ClientGone };
-    end(status, known, answer, (outcome, sent.load(Relaxed)))
+    end(status, known, answer, (outcome, sent))
 }
 
 fn end(status: u16, known: &Known, answer: &Answered, (outcome, bytes_out): (Outcome, u64)) -> End {

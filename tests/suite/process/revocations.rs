@@ -63,3 +63,19 @@ fn a_revocation_that_was_answered_outlives_a_kill_and_its_file_has_no_key() {
     assert!(process.says("\"reason\":\"key_revoked\""));
     process.end();
 }
+
+/// Whoever is revoked must not come back because a disk lost a byte.
+#[test]
+fn where_it_cannot_be_read_who_is_revoked_nobody_is_served() {
+    let dir = TempDir::new().unwrap();
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("revocations"), "half a li").unwrap();
+    let text = super::config(&super::free().to_string(), "127.0.0.1:1");
+    let text = format!("{text}[state]\ndir = {state:?}\n");
+    let ended = super::portcullis(&dir, &text).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("revocations: line 1") && said.contains("revoke again"), "{said}");
+    assert!(state.join("revocations").exists(), "nothing is lost");
+}
