@@ -11,6 +11,7 @@
 //! | 4 | [`edge`] | a connection before it is HTTP: firewall, caps, TLS |
 //! | 4 | [`proxy`] | an exchange: head, admission, forwarding, relay, record |
 //! | 4 | [`admin`] | metrics and health |
+//! | 4 | [`acme`] | certificates ordered from an authority |
 //! | 3 | [`upstream`] | named servers: names resolved again, health, the choice of an endpoint, the pool of connections |
 //! | 3 | [`config`] | text becomes a [`snapshot`], or a list of problems |
 //! | 2 | [`live`] | what is under way, how it is shown and ended |
@@ -21,6 +22,7 @@
 //! | 1 | [`observe`] | metrics, the access record, the log and its second net |
 //! | 0 | [`types`] | words that everybody may use |
 
+pub mod acme;
 pub mod admin;
 pub mod cli;
 pub mod config;

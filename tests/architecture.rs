@@ -17,13 +17,14 @@ use std::{
 use proc_macro2::{TokenStream, TokenTree};
 
 /// Who may name a crate. A crate that isn't listed may be named by everyone.
-const OWNED_CRATES: [(&str, &[&str]); 10] = [
+const OWNED_CRATES: [(&str, &[&str]); 11] = [
     ("axum", &["admin", "demo"]),
     ("clap", &["cli", "main"]),
     ("governor", &["policy"]),
     ("h2", &["wire"]),
     ("httparse", &["wire"]),
     ("hyper", &["admin", "demo"]),
+    ("instant_acme", &["acme"]),
     ("pingora_core", &["host"]),
     ("prometheus", &["observe"]),
     ("rustls", &["config", "demo", "edge", "gateway", "snapshot", "upstream"]),

@@ -1,24 +1,28 @@
 //! The certificates of a TLS listener.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use rustls::{
     crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::{CertifiedKey, SigningKey},
 };
+use toml::de::DeValue;
 use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer, X509Certificate},
 };
 
 use super::{
-    files,
+    Problem, Severity, Surroundings, files,
     mask::shown,
     reading::Reading,
     table::{Item, Table},
 };
-use crate::{snapshot::Certificate, types::Name};
+use crate::{
+    snapshot::{Certificate, CertificateFiles},
+    types::Name,
+};
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
@@ -31,10 +35,42 @@ pub(super) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<Ce
     let cert = table.require("cert", example, reading);
     let key = table.require("key", example, reading);
     table.finish(&[], reading);
-    let chain = cert.as_ref().and_then(|item| chain(item, reading));
-    let signing_key = key.as_ref().and_then(|item| private_key(item, reading));
+    pair((cert.as_ref(), key.as_ref()), reading)
+}
+
+/// Reads the files of a certificate again.
+///
+/// # Errors
+/// What is wrong with them, in the words of the configuration's own reader.
+pub(super) fn again(
+    files: &CertificateFiles,
+    now: SystemTime,
+) -> Result<Certificate, Box<Problem>> {
+    let around = Surroundings { base_dir: &files.directory, environment: &|_| None, now };
+    let mut reading = Reading::new("", around);
+    let (cert, key) = (text(&files.cert), text(&files.key));
+    let item = |name, value| Item { name, at: 0..0, name_at: 0..0, value };
+    let read = pair((Some(&item("cert", &cert)), Some(&item("key", &key))), &mut reading);
+    let fault = |problem: &Problem| problem.severity == Severity::Error;
+    match (reading.into_problems().into_iter().find(fault), read) {
+        (None, Some(certificate)) => Ok(certificate),
+        (Some(problem), _) => Err(Box::new(problem)),
+        (None, None) => Err(Box::new(Problem::of_file("can't be used", "check both files"))),
+    }
+}
+
+fn text(path: &str) -> DeValue<'_> {
+    DeValue::String(path.into())
+}
+
+fn pair(
+    (cert, key): (Option<&Item<'_>>, Option<&Item<'_>>),
+    reading: &mut Reading<'_>,
+) -> Option<Certificate> {
+    let chain = cert.and_then(|item| chain(item, reading));
+    let signing_key = key.and_then(|item| private_key(item, reading));
     let (cert, chain) = (cert?, chain?);
-    let facts = facts(&cert, &chain, reading)?;
+    let facts = facts(cert, &chain, reading)?;
     let certified = CertifiedKey::new(chain, signing_key?);
     match certified.keys_match() {
         Ok(()) => {}
@@ -53,9 +89,12 @@ pub(super) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<Ce
             return None;
         }
     }
-    let label = label(&facts.names, cert.value.as_str().unwrap_or(""))?;
-    let Facts { names, expires_at } = facts;
-    Some(Certificate { label, names, expires_at, key: Arc::new(certified) })
+    let (path, key) = (cert.value.as_str()?, key?.value.as_str()?);
+    let label = label(&facts.names, path)?;
+    let directory = reading.around.base_dir.to_owned();
+    let files = CertificateFiles { directory, cert: path.into(), key: key.into() };
+    let Facts { names, starts_at, expires_at } = facts;
+    Some(Certificate { label, names, starts_at, expires_at, key: Arc::new(certified), files })
 }
 
 fn chain(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Vec<CertificateDer<'static>>> {
@@ -87,6 +126,7 @@ fn private_key(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Arc<dyn Sig
 
 struct Facts {
     names: Vec<Box<str>>,
+    starts_at: i64,
     expires_at: i64,
 }
 
@@ -125,7 +165,7 @@ fn facts(
         let message = format!("the certificate ends on {}", day(expires_at));
         reading.warning(&item.at, message).hint("renew it, and find out why nothing else did");
     }
-    Some(Facts { names, expires_at })
+    Some(Facts { names, starts_at, expires_at })
 }
 
 fn day(seconds: i64) -> String {

@@ -11,7 +11,7 @@ use super::{
     reading::Reading,
     routes, upstreams,
 };
-use crate::{policy::AuditLevel, types::Template};
+use crate::{policy::AuditLevel, snapshot::Acme, types::Template};
 
 /// Checks listeners against each other and the admin address.
 pub(super) fn listeners(
@@ -34,11 +34,40 @@ pub(super) fn listeners(
         let target = listeners.iter().find(|other| other.name.as_ref().is_some_and(|n| n.0 == *to));
         match target.map(|target| &target.speaks) {
             None => unknown_name("listener", (to, at), names().map(|(name, _)| name), reading),
-            Some(Speaks::Tls(_)) => {}
+            Some(Speaks::Tls(..)) => {}
             Some(Speaks::Plain | Speaks::Redirect(_)) => {
                 reading
                     .error(at, format!("{} does not speak TLS", shown(to.as_str())))
                     .hint("a redirect leads to a listener with `tls`");
+            }
+        }
+    }
+}
+
+/// What is ordered is kept: without a place for it each start would order anew, and an authority gives
+/// a name few certificates a week. It counts the orders of a name, too, so nobody else orders for it.
+pub(super) fn acme(drafts: &[listeners::Draft], is_kept: bool, reading: &mut Reading<'_>) {
+    let orders = drafts.iter().filter_map(|draft| match &draft.speaks {
+        Speaks::Tls(_, acme) => acme.as_ref(),
+        Speaks::Plain | Speaks::Redirect(_) => None,
+    });
+    let mut first: HashMap<&str, (&Acme, &Span)> = HashMap::new();
+    for draft in orders {
+        if !is_kept {
+            reading
+                .error(&draft.at, "what `acme` orders is kept in a directory that isn't named")
+                .hint("add: [state] with dir = \"/var/lib/portcullis\"");
+        }
+        let Some(acme) = &draft.acme else { continue };
+        for domain in &acme.domains {
+            let (other, at) = first.entry(domain).or_insert((acme, &draft.at));
+            if *other != acme {
+                let place = reading.place(at);
+                reading
+                    .error(&draft.at, format!("{} is ordered in two ways", shown(domain)))
+                    .hint("write the same `acme` for both listeners: they share the certificate")
+                    .related(place, "first here");
+                break;
             }
         }
     }

@@ -61,6 +61,8 @@ pub(super) const MAX_BODY: usize = 4 << 20;
 pub(super) const REFUSALS: Refusals = Refusals::InBand;
 pub(super) const AUDIT_SIZE: usize = 64 << 20;
 pub(super) const AUDIT_KEEP: u32 = 8;
+pub(super) const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+pub(super) const ACME_RETRY: Duration = Duration::from_secs(60);
 pub(super) const LOG_FORMAT: LogFormat = LogFormat::Json;
 pub(super) const LOG_LEVEL: &str = "info";
 

@@ -40,12 +40,14 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
     root.finish(&[], reading);
 
     conflicts::listeners(&listeners, admin.as_ref(), reading);
+    conflicts::acme(&listeners, state_dir.is_some(), reading);
     conflicts::proxy_protocol(&listeners, &access, reading);
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
     let whose = (&*routes, &*consumers);
     conflicts::audit(audit.as_ref(), state_dir.is_some(), whose, reading);
     weak::listeners(&listeners, reading);
+    weak::acme(&listeners, &access, reading);
     weak::loopback(&listeners, &access, (&routes, &consumers), reading);
     weak::routes(&routes, &consumers, reading);
     weak::budgets(state_dir.is_some(), (&routes, &consumers), reading);

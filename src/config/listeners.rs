@@ -1,9 +1,9 @@
 //! `[[listeners]]`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    Span, certificates, defaults,
+    Span, acme, certificates, defaults,
     once::Once,
     reading::Reading,
     table::{Item, Table},
@@ -24,8 +24,8 @@ pub(super) struct Draft {
 
 pub(super) enum Speaks {
     Plain,
-    /// With the certificates that could be read.
-    Tls(Tls),
+    /// With the certificates that could be read, and what is ordered beside them.
+    Tls(Tls, Option<acme::Draft>),
     /// The listener that is redirected to, if its name could be read.
     Redirect(Option<(Name, Span)>),
 }
@@ -60,7 +60,10 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
             .related(place, "speaks TLS here");
     }
     let speaks = match (tls, redirect) {
-        (Some(item), _) => Speaks::Tls(read_tls(&item, reading)),
+        (Some(item), _) => {
+            let (tls, acme) = read_tls(&item, reading);
+            Speaks::Tls(tls, acme)
+        }
         (None, Some(item)) => Speaks::Redirect(item.name(reading)),
         (None, None) => Speaks::Plain,
     };
@@ -71,14 +74,16 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     Draft { name, address, speaks, proxy_protocol }
 }
 
-fn read_tls(item: &Item<'_>, reading: &mut Reading<'_>) -> Tls {
+fn read_tls(item: &Item<'_>, reading: &mut Reading<'_>) -> (Tls, Option<acme::Draft>) {
     let Some(mut table) = item.table("`tls`", reading) else {
-        return Tls { certificates: Vec::new(), http2: defaults::HTTP2 };
+        return (Tls { certificates: Vec::new(), acme: None, http2: defaults::HTTP2 }, None);
     };
     let http2 = table.take("protocols").map(|item| http2(&item, reading));
-    let certificates = certificates(&mut table, reading);
+    let draft = table.take("acme").map(|item| acme::read(&item, reading));
+    let certificates = certificates(&mut table, draft.is_some(), reading);
     table.finish(&[], reading);
-    Tls { certificates, http2: http2.unwrap_or(defaults::HTTP2) }
+    let acme = draft.as_ref().and_then(|draft| draft.acme.clone()).map(Arc::new);
+    (Tls { certificates, acme, http2: http2.unwrap_or(defaults::HTTP2) }, draft)
 }
 
 /// `protocols`: whether HTTP/2 is one. HTTP/1.1 always is: nothing else can switch to WebSocket.
@@ -94,16 +99,16 @@ fn http2(item: &Item<'_>, reading: &mut Reading<'_>) -> bool {
     spoken.contains(&true)
 }
 
-fn certificates(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Certificate> {
+fn certificates(
+    table: &mut Table<'_>,
+    ordered: bool,
+    reading: &mut Reading<'_>,
+) -> Vec<Certificate> {
     let example = "certificates = [{ cert = \"tls/fullchain.pem\", key = \"tls/privkey.pem\" }]";
-    // ACME would stand in the place of certificates, so their lack is not reported beside it.
-    let acme = table.take("acme");
-    let list = match &acme {
-        Some(acme) => {
-            acme.not_yet(reading);
-            table.take("certificates")
-        }
-        None => table.require("certificates", example, reading),
+    let list = if ordered {
+        table.take("certificates")
+    } else {
+        table.require("certificates", example, reading)
     };
     let Some(list) = list else { return Vec::new() };
     let tables = list.tables("`certificates`", reading);
@@ -114,7 +119,7 @@ fn certificates(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Certifi
 pub(super) fn compile(draft: &Draft, all: &[Draft]) -> Option<Listener> {
     let kind = match &draft.speaks {
         Speaks::Plain => ListenerKind::Plain,
-        Speaks::Tls(tls) => ListenerKind::Tls(tls.clone()),
+        Speaks::Tls(tls, _) => ListenerKind::Tls(tls.clone()),
         Speaks::Redirect(to) => {
             let (to, _) = to.as_ref()?;
             let target =

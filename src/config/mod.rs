@@ -14,6 +14,7 @@
 //! This room alone reads the environment and the files that a configuration names.
 
 mod access;
+mod acme;
 mod arguments;
 mod audit;
 mod bans;
@@ -71,7 +72,7 @@ pub use problem::{Place, Problem, Severity, Span};
 use reading::Reading;
 pub use render::render;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Certificate, CertificateFiles, Snapshot};
 
 /// The largest configuration that is read, in bytes: 100,000 consumers need a quarter of it.
 const MAX_BYTES: u64 = 64 << 20;
@@ -131,6 +132,14 @@ pub fn admin_socket(path: &Path) -> Result<Option<PathBuf>, Box<Problem>> {
     let base_dir = path.parent().unwrap_or(Path::new(""));
     let around = Surroundings { base_dir, environment: &|_| None, now: SystemTime::now() };
     Ok(document::admin_socket(tree.get_ref(), &mut Reading::new(&text, around)))
+}
+
+/// Reads the files of a certificate again, as they are now.
+///
+/// # Errors
+/// What is wrong with them: the problem has no place in a file.
+pub fn certificate(files: &CertificateFiles, now: SystemTime) -> Result<Certificate, Box<Problem>> {
+    certificates::again(files, now)
 }
 
 /// The environment of this process, for [`load`].

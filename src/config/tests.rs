@@ -1,3 +1,4 @@
+mod acme;
 mod addresses;
 mod audit;
 mod endpoints;

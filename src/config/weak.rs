@@ -7,7 +7,7 @@ use super::{
     reading::Reading,
     routes, upstreams,
 };
-use crate::snapshot::{Certificate, Dialect, DialectSetting, UnknownKeys, UpstreamAuth};
+use crate::snapshot::{Dialect, DialectSetting, UnknownKeys, UpstreamAuth};
 
 /// A listener that takes keys in clear from other machines.
 pub(super) fn listeners(drafts: &[listeners::Draft], reading: &mut Reading<'_>) {
@@ -20,6 +20,18 @@ pub(super) fn listeners(drafts: &[listeners::Draft], reading: &mut Reading<'_>) 
                     "add `tls`, or redirect = \"https\"; behind something that ends TLS, listen on \
                      an address that only it can reach",
                 );
+        }
+    }
+}
+
+/// Orders whose proof is asked for from addresses that are let in by no list.
+pub(super) fn acme(drafts: &[listeners::Draft], access: &access::Draft, reading: &mut Reading<'_>) {
+    for draft in drafts {
+        let Speaks::Tls(_, Some(acme)) = &draft.speaks else { continue };
+        if !access.access.nets.is_open() {
+            reading
+                .warning(&acme.at, "[access] keeps out the authority, which asks from any address")
+                .hint("put the lists on the routes, or let another program order: `certificates`");
         }
     }
 }
@@ -119,18 +131,18 @@ pub(super) fn hosts(
     listeners: &[listeners::Draft],
     reading: &mut Reading<'_>,
 ) {
-    let certificates: Vec<&Certificate> = listeners
-        .iter()
-        .filter_map(|draft| match &draft.speaks {
-            Speaks::Tls(tls) => Some(&tls.certificates),
+    let speakers = || {
+        listeners.iter().filter_map(|draft| match &draft.speaks {
+            Speaks::Tls(tls, _) => Some(tls),
             Speaks::Plain | Speaks::Redirect(_) => None,
         })
-        .flatten()
-        .collect();
-    if certificates.is_empty() {
+    };
+    let ordered = || speakers().filter_map(|tls| tls.acme.as_ref()).flat_map(|a| &a.domains);
+    let certificates = || speakers().flat_map(|tls| &tls.certificates);
+    let names = || certificates().flat_map(|certificate| &certificate.names).chain(ordered());
+    if certificates().next().is_none() && ordered().next().is_none() {
         return;
     }
-    let names = || certificates.iter().flat_map(|certificate| &certificate.names);
     for (host, at) in routes.iter().flat_map(|route| &route.hosts) {
         // TLS names no addresses (RFC 6066 3): a client that connects to one gets the first.
         if is_dns_host(&host.0) && !names().any(|name| is_for(name, &host.0)) {

@@ -1,5 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -7,19 +11,22 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::snapshot::{Certificate, Tls};
+use crate::snapshot::{Acme, Certificate, Tls};
 
 /// How a listener speaks TLS: Mozilla's intermediate profile (guideline 6.0). TLS 1.2 and 1.3, the
 /// AEAD suites, X25519MLKEM768 first; HTTP/2 before HTTP/1.1, or HTTP/1.1 alone.
 ///
 /// # Errors
 /// Where the TLS library refuses its own suites, which would be a fault of the build.
-pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn server_config(
+    certificates: &Certificates,
+    http2: bool,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName::new(&tls.certificates)));
-    let protocols: &[&[u8]] = if tls.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        .with_cert_resolver(Arc::new(certificates.clone()));
+    let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     // Tickets make resumption stateless: no table of sessions that strangers could fill. One is
     // enough; each costs a signature's worth of work in the handshake.
@@ -34,6 +41,105 @@ fn provider() -> CryptoProvider {
     CryptoProvider {
         kx_groups: vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1],
         ..aws_lc_rs::default_provider()
+    }
+}
+
+/// The certificates of a listener. They can be replaced at any time: who is shaking hands or has done
+/// so keeps what it was shown, and the next one sees the new ones. Clones are one.
+#[derive(Clone)]
+pub struct Certificates(Arc<Held>);
+
+struct Held {
+    /// Taken by whoever replaces, so that none undoes what another did.
+    listed: Mutex<Listed>,
+    by_name: ArcSwap<ByName>,
+}
+
+struct Listed {
+    /// In the order of the file; the ordered one is the last.
+    list: Vec<Certificate>,
+    /// What is ordered beside those of the configuration.
+    acme: Option<Arc<Acme>>,
+}
+
+impl Certificates {
+    /// Those of the configuration.
+    pub fn new(tls: &Tls) -> Self {
+        let by_name = ArcSwap::from_pointee(ByName::new(&tls.certificates));
+        let listed = Listed { list: tls.certificates.clone(), acme: tls.acme.clone() };
+        Self(Arc::new(Held { listed: Mutex::new(listed), by_name }))
+    }
+
+    /// Puts those of a new configuration in the place of all. An ordered one stays where the same is
+    /// ordered again.
+    pub fn replace(&self, tls: &Tls) {
+        self.change(|listed| {
+            let stays = listed.acme == tls.acme;
+            let ordered = listed.ordered().filter(|_| stays).cloned();
+            let list = tls.certificates.iter().cloned().chain(ordered).collect();
+            *listed = Listed { list, acme: tls.acme.clone() };
+        });
+    }
+
+    /// Shows what was ordered, if that is still what is wanted here.
+    pub fn deliver(&self, acme: &Acme, certificate: &Certificate) {
+        self.change(|listed| {
+            if listed.acme.as_deref() == Some(acme) {
+                listed.list.retain(|old| old.files != certificate.files);
+                listed.list.push(certificate.clone());
+            }
+        });
+    }
+
+    /// What is ordered for this listener.
+    pub fn acme(&self) -> Option<Arc<Acme>> {
+        self.listed().acme.clone()
+    }
+
+    /// Puts a certificate in the place of the one from the same files. Gives whether there was one.
+    pub fn renew(&self, certificate: &Certificate) -> bool {
+        let mut found = false;
+        self.change(|listed| {
+            for old in listed.list.iter_mut().filter(|old| old.files == certificate.files) {
+                *old = certificate.clone();
+                found = true;
+            }
+        });
+        found
+    }
+
+    /// Those of now, in the order of the file.
+    pub fn list(&self) -> Vec<Certificate> {
+        self.listed().list.clone()
+    }
+
+    fn change(&self, how: impl FnOnce(&mut Listed)) {
+        let mut listed = self.listed();
+        how(&mut listed);
+        self.0.by_name.store(Arc::new(ByName::new(&listed.list)));
+    }
+
+    fn listed(&self) -> std::sync::MutexGuard<'_, Listed> {
+        self.0.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listed {
+    fn ordered(&self) -> Option<&Certificate> {
+        let file = self.acme.as_ref()?.file();
+        self.list.iter().find(|certificate| *certificate.files.cert == *file)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.by_name.load().choose(hello.server_name())
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates(..)")
     }
 }
 
@@ -64,6 +170,10 @@ impl ByName {
         by_name
     }
 
+    fn choose(&self, asked: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        asked.and_then(|name| self.find(name)).or(self.first.as_ref()).cloned()
+    }
+
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         let among = |entries: &'_ [(Box<str>, Arc<CertifiedKey>)], name: &str| {
             entries.iter().position(|(entry, _)| entry.eq_ignore_ascii_case(name))
@@ -76,141 +186,5 @@ impl ByName {
     }
 }
 
-impl ResolvesServerCert for ByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.find(name));
-        named.or(self.first.as_ref()).cloned()
-    }
-}
-
-impl fmt::Debug for ByName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ByName(..)")
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use rustls::{HandshakeKind, NamedGroup, pki_types::ServerName};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio_rustls::{TlsAcceptor, TlsConnector};
-
-    use super::*;
-    use crate::types::Name;
-
-    fn certificate(names: &[&str]) -> (Certificate, rustls::pki_types::CertificateDer<'static>) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
-        let der = made.cert.der().clone();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
-        let certificate = Certificate {
-            label: Name::parse("test").unwrap(),
-            names: names.into_iter().map(Into::into).collect(),
-            expires_at: 0,
-            key: Arc::new(CertifiedKey::new(vec![der.clone()], key)),
-        };
-        (certificate, der)
-    }
-
-    struct Shaken {
-        group: NamedGroup,
-        alpn: Vec<u8>,
-        certificate: rustls::pki_types::CertificateDer<'static>,
-    }
-
-    /// A handshake of a client that trusts both certificates and asks for a name of either.
-    async fn shake(
-        version: &'static rustls::SupportedProtocolVersion,
-        asks_for: &'static str,
-        http2: bool,
-    ) -> Option<Shaken> {
-        let (first, first_der) = certificate(&["first.test", "other.test"]);
-        let (second, second_der) = certificate(&["second.test", "*.wild.test"]);
-        let server = server_config(&Tls { certificates: vec![first, second], http2 }).unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates([first_der, second_der]);
-        let mut client = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let name = ServerName::try_from(asks_for).unwrap();
-        let (accepted, connected) = tokio::join!(
-            TlsAcceptor::from(server).accept(far),
-            TlsConnector::from(Arc::new(client)).connect(name, near),
-        );
-        accepted.ok()?;
-        let connected = connected.ok()?;
-        let (_, session) = connected.get_ref();
-        Some(Shaken {
-            group: session.negotiated_key_exchange_group()?.name(),
-            alpn: session.alpn_protocol()?.to_vec(),
-            certificate: session.peer_certificates()?.first()?.clone(),
-        })
-    }
-
-    #[tokio::test]
-    async fn the_post_quantum_group_comes_first_and_http_2_where_it_is_spoken() {
-        for (http2, protocol) in [(true, &b"h2"[..]), (false, b"http/1.1")] {
-            let modern = shake(&rustls::version::TLS13, "first.test", http2).await.unwrap();
-            assert_eq!((modern.group, &*modern.alpn), (NamedGroup::X25519MLKEM768, protocol));
-            let older = shake(&rustls::version::TLS12, "first.test", http2).await.unwrap();
-            assert_eq!(older.group, NamedGroup::X25519, "TLS 1.2 has no hybrid group");
-        }
-    }
-
-    /// Whoever comes back brings a ticket, and is spared the signature. sslyze takes a ticket that is
-    /// renewed for one that wasn't taken, so this is where it is proven.
-    #[tokio::test]
-    async fn a_client_that_comes_back_resumes_with_its_ticket() {
-        let (only, der) = certificate(&["first.test"]);
-        let server = server_config(&Tls { certificates: vec![only], http2: false }).unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(der).unwrap();
-        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            let client = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
-                .with_protocol_versions(&[version])
-                .unwrap()
-                .with_root_certificates(roots.clone())
-                .with_no_client_auth();
-            let client = TlsConnector::from(Arc::new(client));
-            for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
-                let (near, far) = tokio::io::duplex(64 * 1024);
-                let name = ServerName::try_from("first.test").unwrap();
-                let (accepted, connected) = tokio::join!(
-                    TlsAcceptor::from(Arc::clone(&server)).accept(far),
-                    client.connect(name, near),
-                );
-                let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
-                // A ticket of TLS 1.3 comes with the first bytes.
-                accepted.write_all(b"x").await.unwrap();
-                accepted.flush().await.unwrap();
-                connected.read_exact(&mut [0]).await.unwrap();
-                let kind = connected.get_ref().1.handshake_kind();
-                assert_eq!(kind, Some(expected), "{version:?}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn the_certificate_is_chosen_by_the_name_that_is_asked_for() {
-        for name in ["first.test", "other.test", "second.test", "a.wild.test"] {
-            let shaken = shake(&rustls::version::TLS13, name, true).await;
-            // The client checks the name, so an answer means that the right one was shown.
-            assert!(shaken.is_some_and(|shaken| !shaken.certificate.is_empty()), "{name}");
-        }
-        let two = shake(&rustls::version::TLS13, "a.b.wild.test", true).await;
-        assert!(two.is_none(), "one label alone");
-    }
-
-    #[test]
-    fn without_a_match_the_first_certificate_is_shown() {
-        let (first, _) = certificate(&["first.test"]);
-        let by_name = ByName::new(std::slice::from_ref(&first));
-        assert!(by_name.find("nobody.test").is_none());
-        assert!(by_name.first.is_some_and(|key| Arc::ptr_eq(&key, &first.key)));
-    }
-}
+mod tests;

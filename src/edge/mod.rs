@@ -3,11 +3,13 @@
 
 mod caps;
 mod certificates;
+mod challenges;
 mod handshake;
 mod proxy_header;
 mod room;
 
 pub use caps::{Gatekeeper, Knock, Observed, let_in, let_in_told};
-pub use certificates::server_config;
+pub use certificates::{Certificates, server_config};
+pub use challenges::{Challenges, Proven};
 pub use handshake::{Handshakes, Unfinished};
 pub use proxy_header::{NoProxyHeader, ProxyHeader, take_proxy_header};

@@ -11,10 +11,10 @@ use super::{
     entrance::{Entrance, Way},
 };
 use crate::{
-    edge::Handshakes,
+    edge::{Certificates, Handshakes},
     host::Socket,
     policy::Places,
-    snapshot::{Listener, Snapshot},
+    snapshot::{Listener, Snapshot, Tls},
     types::Name,
 };
 
@@ -43,7 +43,8 @@ struct Open {
 
 /// What a configuration asks of the doors, all of which can be done.
 pub(super) struct Change {
-    stay: Vec<(Key, Way)>,
+    /// With the certificates that they are to show, where they go on speaking TLS.
+    stay: Vec<(Key, Way, Option<Tls>)>,
     come: Vec<(Key, Open, Entrance)>,
 }
 
@@ -73,9 +74,13 @@ impl Doors {
         let mut change = Change { stay: Vec::new(), come: Vec::new() };
         for listener in &snapshot.listeners {
             let key = Key::of(listener);
-            let way = Way::new(listener, &self.places, &self.handshakes)?;
-            if open.iter().any(|(other, _)| *other == key) {
-                change.stay.push((key, way));
+
+            let before = open.iter().find(|(other, _)| *other == key);
+            let before = before.map(|(_, door)| door.way.load());
+            let shared = (&self.places, &self.handshakes);
+            let way = Way::new(listener, shared, before.as_deref().map(|way| &**way))?;
+            if before.is_some() {
+                change.stay.push((key, way, listener.tls().cloned()));
                 continue;
             }
             let way = Arc::new(ArcSwap::from_pointee(way));
@@ -90,9 +95,12 @@ impl Doors {
     /// Opens, closes and renames.
     pub(super) fn change(&self, change: Change) {
         let mut open = self.lock();
-        let stays = |key: &Key| change.stay.iter().any(|(stays, _)| stays == key);
+        let stays = |key: &Key| change.stay.iter().any(|(stays, ..)| stays == key);
         open.retain(|(key, _)| stays(key));
-        for (key, way) in change.stay {
+        for (key, way, tls) in change.stay {
+            if let Some((certificates, tls)) = way.certificates().zip(tls.as_ref()) {
+                certificates.replace(tls);
+            }
             let door = open.iter().find(|(other, _)| *other == key);
             if let Some((_, door)) = door {
                 door.way.store(Arc::new(way));
@@ -108,6 +116,15 @@ impl Doors {
     /// The listeners' names and the addresses that they are bound to.
     pub(super) fn addresses(&self) -> Vec<(Name, SocketAddr)> {
         self.lock().iter().map(|(_, door)| (door.way.load().name().clone(), door.address)).collect()
+    }
+
+    /// What each TLS listener shows.
+    pub(super) fn certificates(&self) -> Vec<(Name, Certificates)> {
+        let shown = |(_, door): &(Key, Open)| {
+            let way = door.way.load();
+            Some((way.name().clone(), way.certificates()?.clone()))
+        };
+        self.lock().iter().filter_map(shown).collect()
     }
 
     /// The sockets.

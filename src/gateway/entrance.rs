@@ -13,12 +13,12 @@ use super::{
     crew::{Crew, Post},
 };
 use crate::{
-    edge::{self, Gatekeeper, Handshakes, Knock, Observed},
+    edge::{self, Certificates, Gatekeeper, Handshakes, Knock, Observed},
     host::{Socket, accept_all},
     observe::{ConnectionOutcome, HandshakeOutcome},
     policy::{Places, Ticket},
     proxy::{self, Door, DoorKind, State},
-    snapshot::{Listener, ListenerKind, Snapshot},
+    snapshot::{Listener, ListenerKind, Snapshot, Tls},
     types::{Draining, Limit, Name},
     wire::Transport,
 };
@@ -40,6 +40,7 @@ pub(super) struct Way {
     door: Arc<Door>,
     /// Whether a PROXY header comes first.
     wants_header: bool,
+    certificates: Option<Certificates>,
     tls: Option<Arc<ServerConfig>>,
     places: Places,
     handshakes: Arc<Handshakes>,
@@ -107,24 +108,38 @@ fn keeper<'s>(state: &'s State, snapshot: &'s Snapshot) -> Gatekeeper<'s> {
 }
 
 impl Way {
-    /// The way in by a listener.
+    /// The way in by a listener. One that goes on speaking TLS as before keeps its tickets and its
+    /// certificates, in whose place others are put then.
     pub(super) fn new(
         listener: &Listener,
-        places: &Places,
-        handshakes: &Arc<Handshakes>,
+        (places, handshakes): (&Places, &Arc<Handshakes>),
+        before: Option<&Self>,
     ) -> Result<Self, BootError> {
-        let (kind, tls) = match &listener.kind {
-            ListenerKind::Plain => (DoorKind::Plain, None),
-            ListenerKind::Redirect { port } => (DoorKind::Redirect { port: *port }, None),
-            ListenerKind::Tls(tls) => {
+        let kind = match &listener.kind {
+            ListenerKind::Plain => DoorKind::Plain,
+            ListenerKind::Redirect { port } => DoorKind::Redirect { port: *port },
+            ListenerKind::Tls(_) => DoorKind::Tls,
+        };
+        let speaks =
+            |config: &Arc<ServerConfig>, tls: &Tls| (config.alpn_protocols.len() > 1) == tls.http2;
+        let kept = before.and_then(|way| way.certificates.clone().zip(way.tls.clone()));
+        let (certificates, tls) = match (listener.tls(), kept) {
+            (None, _) => (None, None),
+            (Some(tls), Some((certificates, config))) if speaks(&config, tls) => {
+                (Some(certificates), Some(config))
+            }
+            (Some(tls), _) => {
                 let failed =
                     |source| BootError::Tls { listener: listener.name.to_string(), source };
-                (DoorKind::Tls, Some(edge::server_config(tls).map_err(failed)?))
+                let certificates = Certificates::new(tls);
+                let config = edge::server_config(&certificates, tls.http2).map_err(failed)?;
+                (Some(certificates), Some(config))
             }
         };
         Ok(Self {
             door: Arc::new(Door { name: listener.name.clone(), kind }),
             wants_header: listener.proxy_protocol,
+            certificates,
             tls,
             places: places.clone(),
             handshakes: Arc::clone(handshakes),
@@ -134,6 +149,11 @@ impl Way {
     /// The listener's name.
     pub(super) fn name(&self) -> &Name {
         &self.door.name
+    }
+
+    /// Those of a TLS listener.
+    pub(super) fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// One connection, from the socket to its end.
@@ -180,7 +200,9 @@ impl Way {
                 match outcome {
                     HandshakeOutcome::Busy => state.metrics.reached(Limit::Handshakes),
                     HandshakeOutcome::Timeout => state.metrics.reached(Limit::HandshakeTime),
-                    HandshakeOutcome::Ok | HandshakeOutcome::Failed => {}
+                    HandshakeOutcome::Ok
+                    | HandshakeOutcome::Failed
+                    | HandshakeOutcome::Challenge => {}
                 }
                 state.metrics.handshake(&self.door.name, outcome);
                 let Ok(transport) = accepted else { return };

@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
 use super::{
-    BootError, bans::BanKeeper, budgets::BudgetKeeper, pins::PinKeeper,
-    revocations::RevocationKeeper,
+    BootError, acme::AcmeKeeper, bans::BanKeeper, budgets::BudgetKeeper,
+    certificates::CertificateKeeper, doors::Doors, pins::PinKeeper, revocations::RevocationKeeper,
 };
-use crate::proxy::State;
+use crate::{edge::Challenges, proxy::State};
 
-/// What outlives the process, and who keeps it.
+/// What outlives the process and who keeps it, and who keeps certificates fresh.
 pub(super) struct Keepers {
     bans: Arc<BanKeeper>,
     budgets: Arc<BudgetKeeper>,
     pins: Arc<PinKeeper>,
     revocations: Arc<RevocationKeeper>,
+    certificates: Arc<CertificateKeeper>,
+    pub(super) acme: Arc<AcmeKeeper>,
 }
 
 impl Keepers {
@@ -19,24 +21,33 @@ impl Keepers {
     ///
     /// # Errors
     /// Where it can't be read who is revoked.
-    pub(super) fn new(state: &State) -> Result<Self, BootError> {
+    pub(super) fn new(
+        state: &State,
+        doors: &Arc<Doors>,
+        challenges: &Challenges,
+    ) -> Result<Self, BootError> {
         let (metrics, world) = (&state.metrics, &state.world);
+        let acme = AcmeKeeper::new(doors, world, (challenges, &state.tokens), metrics);
         Ok(Self {
             bans: Arc::new(BanKeeper::new(&state.bans, metrics, world)),
             budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, world)),
             pins: Arc::new(PinKeeper::new(world, metrics)),
             revocations: Arc::new(RevocationKeeper::new(state)?),
+            certificates: Arc::new(CertificateKeeper::new(doors, metrics)),
+            acme: Arc::new(acme),
         })
     }
 
     /// Keeps what changes. Ends only when dropped.
     pub(super) async fn keep(&self) {
-        let Self { bans, budgets, pins, revocations } = self;
+        let Self { bans, budgets, pins, revocations, certificates, acme } = self;
         tokio::join!(
             Arc::clone(bans).keep(),
             Arc::clone(budgets).keep(),
             Arc::clone(pins).keep(),
             Arc::clone(revocations).keep(),
+            Arc::clone(certificates).keep(),
+            Arc::clone(acme).keep(),
         );
     }
 

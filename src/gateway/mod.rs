@@ -1,10 +1,12 @@
 //! The assembly, and the only part that knows all others: bind, run, drain. `main` and the tests
 //! start the same one.
 
+mod acme;
 mod audit;
 mod bans;
 mod boot;
 mod budgets;
+mod certificates;
 mod crew;
 mod doors;
 mod entrance;
@@ -43,12 +45,12 @@ use tokio::{sync::mpsc, task::JoinSet};
 pub use crate::host::Stop;
 use crate::{
     admin::{Readiness, SocketFile, Stage},
-    edge::Handshakes,
+    edge::{Challenges, Handshakes},
     host::{self, Service, Socket, Task},
     live::Living,
     observe::{LogSink, Metrics},
     policy::{Bans, Budgets, Leases, Limiter, Places, Revocations},
-    proxy::{self, Door, Heard, LegacyStreams, Memory, State},
+    proxy::{self, Door, Heard, LegacyStreams, Memory, State, Tokens},
     snapshot::Snapshot,
     types::{Drain, Draining, FingerprintKey, Name},
     upstream::World,
@@ -83,9 +85,9 @@ impl Gateway {
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
         let pressure = pressure::of_descriptors(limits);
-        let handshakes = Arc::new(Handshakes::new(limits.handshakes));
-        let (doors, opened) = Doors::new(places.clone(), handshakes);
-        doors.change(doors.prepare(&snapshot)?);
+        let challenges = Challenges::default();
+        let (doors, opened) = open(&snapshot, &places, &challenges)?;
+        let doors = Arc::new(doors);
         let audit = snapshot.audit.as_ref().map(|audit| audit::open(audit, &salt)).transpose()?;
         if let Some(auditor) = &audit {
             metrics.show_audit(&auditor.sink);
@@ -108,6 +110,7 @@ impl Gateway {
             pressure,
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
+            tokens: Tokens::default(),
             seal: Arc::new(seal),
             fingerprints: Arc::new(FingerprintKey::new(&salt)),
             metrics,
@@ -115,10 +118,9 @@ impl Gateway {
             audit,
             world: Arc::new(ArcSwap::from_pointee(world)),
         };
-        reload::show_certificates(&state, &state.world.load().snapshot);
-        let keepers = Arc::new(Keepers::new(&state)?);
+        let keepers = Arc::new(Keepers::new(&state, &doors, &challenges)?);
         let readiness = Readiness::default();
-        let (file, doors) = (None, Arc::new(doors));
+        let file = None;
         let (running, given) = Running::new();
         Ok(Self {
             state,
@@ -186,7 +188,12 @@ impl Gateway {
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
         let services = self.services(draining, matches!(stop, Stop::Signals));
-        host::run(services, stop, (drain, grace), move || readiness.set(Stage::Draining));
+        let acme = Arc::clone(&keepers.acme);
+        let begin = move || {
+            readiness.set(Stage::Draining);
+            acme.rest();
+        };
+        host::run(services, stop, (drain, grace), begin);
         keepers.turn();
         if let Some(auditor) = audit {
             auditor.sink.flush();
@@ -219,6 +226,23 @@ impl Gateway {
         services.push(service("admin", Vec::new(), Box::pin(beside)));
         services
     }
+}
+
+/// Binds every listener, and shows what was ordered for them before.
+fn open(
+    snapshot: &Snapshot,
+    places: &Places,
+    challenges: &Challenges,
+) -> Result<(Doors, mpsc::UnboundedReceiver<Entrance>), BootError> {
+    let proofs = challenges.server_config();
+    let proofs = proofs.map_err(|source| BootError::Tls { listener: "all".into(), source })?;
+    let handshakes = Arc::new(Handshakes::new(snapshot.limits.handshakes, proofs));
+    let (doors, opened) = Doors::new(places.clone(), handshakes);
+    doors.change(doors.prepare(snapshot)?);
+    for (_, certificates) in doors.certificates() {
+        acme::begin(snapshot, &certificates)?;
+    }
+    Ok((doors, opened))
 }
 
 /// A connection takes a descriptor on either side. Without enough, accepting would fail under load

@@ -8,7 +8,8 @@ use crate::{
     wire::RequestHead,
 };
 
-/// What a redirect listener answers: the same path over TLS; but never on an `mcp` path, where the
+/// What a redirect listener answers: what an authority wants to see, where it waits for that; else the
+/// same path over TLS; but never on an `mcp` path, where the
 /// key has travelled in clear already and a redirect would hide that it is burnt.
 ///
 /// # Errors
@@ -23,6 +24,9 @@ pub(super) fn to_tls(
     known.client = client;
     known.would_be(gates::comes_from(client, &access.nets)?);
     known.would_be(gates::banned(client, place)?);
+    if let Some(proof) = place.state.tokens.answer(head.method, head.target()) {
+        return Ok(Answer::proof(&proof));
+    }
     // In whatever spelling: the redirect repeats the path.
     let path = WebPath::read(head.target()).map_err(Denial::Malformed)?;
     if routes.touch_mcp(&path) || routes.touch_oauth(&path) {

@@ -33,6 +33,12 @@ impl Answer {
         }
     }
 
+    /// What an authority wants to see at a token (RFC 8555 8.3).
+    pub(super) fn proof(text: &str) -> Self {
+        let fields = vec![("content-type", "application/octet-stream".to_owned())];
+        Self { status: StatusCode::OK, fields, body: text.to_owned() }
+    }
+
     /// The answer to a browser's preflight; the origin has passed its gate, or there was none.
     pub(super) fn preflight(head: &RequestHead) -> Self {
         let mut fields = vec![("allow", METHODS.to_owned())];

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{audit::Auditor, legacy::LegacyStreams, memory::Memory, session::Seal};
+use super::{audit::Auditor, legacy::LegacyStreams, memory::Memory, session::Seal, tokens::Tokens};
 use crate::{
     live::Living,
     observe::{LogSink, Metrics},
@@ -38,6 +38,8 @@ pub struct State {
     pub memory: Memory,
     /// Open streams of the legacy transport, where refusals are told.
     pub legacy: LegacyStreams,
+    /// Proofs for an authority of certificates.
+    pub tokens: Tokens,
     /// What binds sessions to keys.
     pub seal: Arc<Seal>,
     /// The salt of fingerprints.
@@ -67,6 +69,7 @@ impl State {
             pressure: self.pressure.clone(),
             memory: self.memory.clone(),
             legacy: self.legacy.clone(),
+            tokens: self.tokens.clone(),
             seal: Arc::clone(&self.seal),
             fingerprints: Arc::clone(&self.fingerprints),
             metrics: self.metrics.clone(),

@@ -1,7 +1,8 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use rustls::sign::CertifiedKey;
 
+use super::Acme;
 use crate::types::Name;
 
 /// A listening socket.
@@ -14,6 +15,16 @@ pub struct Listener {
     pub kind: ListenerKind,
     /// Whether each connection begins with a PROXY header, of a trusted proxy.
     pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// How it speaks TLS, where it does.
+    pub const fn tls(&self) -> Option<&Tls> {
+        match &self.kind {
+            ListenerKind::Tls(tls) => Some(tls),
+            ListenerKind::Plain | ListenerKind::Redirect { .. } => None,
+        }
+    }
 }
 
 /// What a listener speaks.
@@ -32,8 +43,10 @@ pub enum ListenerKind {
 /// How a listener speaks TLS.
 #[derive(Clone)]
 pub struct Tls {
-    /// In the order of the file, never empty.
+    /// In the order of the file, never empty but where one is ordered.
     pub certificates: Vec<Certificate>,
+    /// What is ordered beside them.
+    pub acme: Option<Arc<Acme>>,
     /// Whether clients may choose HTTP/2.
     pub http2: bool,
 }
@@ -45,8 +58,30 @@ pub struct Certificate {
     pub label: Name,
     /// Lower-case DNS names that it is for; a leading `*.` stands for one label.
     pub names: Vec<Box<str>>,
+    /// When it begins, in seconds since 1970.
+    pub starts_at: i64,
     /// When it ends, in seconds since 1970.
     pub expires_at: i64,
     /// The chain and the key.
     pub key: Arc<CertifiedKey>,
+    /// Where both were read from, and are read again when they change.
+    pub files: CertificateFiles,
+}
+
+impl Certificate {
+    /// Whether it is the same, with the same key.
+    pub fn is(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+}
+
+/// The files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// Where relative paths start.
+    pub directory: PathBuf,
+    /// The chain, as it is written in the configuration.
+    pub cert: Box<str>,
+    /// The key, likewise.
+    pub key: Box<str>,
 }

@@ -1,6 +1,7 @@
 //! The immutable compiled configuration. `config` makes it; the request path reads it and never
 //! sees a default, a string that still has to be parsed, or a name that still has to be found.
 
+mod acme;
 mod audit;
 mod endpoints;
 mod listener;
@@ -10,10 +11,11 @@ mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use acme::Acme;
 pub use audit::{Audit, AuditTo};
 pub use endpoints::{Endpoint, Endpoints, HealthCheck, MOST_ENDPOINTS, Scheme, UpstreamTls};
 use jiff::tz::TimeZone;
-pub use listener::{Certificate, Listener, ListenerKind, Tls};
+pub use listener::{Certificate, CertificateFiles, Listener, ListenerKind, Tls};
 pub use route::{
     HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
 };

@@ -47,6 +47,8 @@ mod upstream_auth;
 mod upstream_tls;
 mod upstreams;
 
+mod acme;
+mod certificates;
 mod drain;
 mod ending;
 mod metrics;

@@ -26,7 +26,7 @@ use crate::{
     host::Hangups,
     observe::ReloadOutcome,
     proxy::State,
-    snapshot::{ListenerKind, Snapshot},
+    snapshot::Snapshot,
     types::Nanos,
     upstream::World,
 };
@@ -178,7 +178,6 @@ impl Reloader {
             let own = worker.world.load();
             worker.world.store(Arc::new(world.for_worker(Some((&before, &own)))));
         }
-        show_certificates(&self.main, &world.snapshot);
         self.fleet.tend(&world);
         self.main.world.store(Arc::new(world));
         for (listener, address) in change.opens() {
@@ -193,18 +192,6 @@ impl Reloader {
         tracing::error!(file = label, "the configuration was refused: the old one stays in force");
         say(&problems);
         ReloadAnswer { applied: false, problems: config::render(&problems, source, label, false) }
-    }
-}
-
-/// When each certificate ends.
-pub(super) fn show_certificates(state: &State, snapshot: &Snapshot) {
-    for listener in &snapshot.listeners {
-        if let ListenerKind::Tls(tls) = &listener.kind {
-            for certificate in &tls.certificates {
-                let (label, end) = (&certificate.label, certificate.expires_at);
-                state.metrics.certificate(&listener.name, label, end);
-            }
-        }
     }
 }
 

@@ -93,6 +93,8 @@ families! {
     shared_messages_dropped: IntCounterVec = "shared_messages_dropped_total" ["upstream"];
     /// When a certificate ends, in seconds since 1970.
     certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "name"];
+    /// Orders of certificates that have ended, by how.
+    acme_orders: IntCounterVec = "acme_orders_total" ["listener", "outcome"];
     /// Seconds from a request sent upstream to the head of the answer.
     upstream_duration: HistogramVec = "upstream_request_duration_seconds" ["upstream"] EXCHANGE;
     /// When the configuration in force was loaded, in seconds since 1970.

@@ -85,6 +85,26 @@ pub enum HandshakeOutcome {
     Timeout,
     /// Too many were under way.
     Busy,
+    /// An authority was shown a proof, and there was no more to it.
+    Challenge,
+}
+
+/// What became of an order of a certificate. The label `outcome` of `acme_orders_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderOutcome {
+    /// There is a certificate.
+    Issued,
+    /// There is none, and the log says why.
+    Failed,
+}
+
+impl OrderOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Whose budget of which tools it is. All of it is the configuration's.
@@ -119,6 +139,7 @@ impl HandshakeOutcome {
             Self::Failed => "failed",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -312,6 +333,19 @@ impl Metrics {
     pub fn certificate(&self, listener: &Name, name: &Name, expires_at: i64) {
         let labels = [listener.as_str(), name.as_str()];
         self.0.families.certificate_expiry.with_label_values(&labels).set(expires_at);
+    }
+
+    /// Shows a certificate no longer.
+    pub fn certificate_gone(&self, listener: &Name, name: &Name) {
+        let labels = [listener.as_str(), name.as_str()];
+        // It may never have been shown.
+        let _ = self.0.families.certificate_expiry.remove_label_values(&labels);
+    }
+
+    /// Counts an order of a certificate that has ended.
+    pub fn acme_order(&self, listener: &Name, outcome: OrderOutcome) {
+        let labels = [listener.as_str(), outcome.as_str()];
+        self.0.families.acme_orders.with_label_values(&labels).inc();
     }
 
     /// Counts a configuration that was read again.

@@ -15,6 +15,7 @@ fn driven() -> Metrics {
     metrics.connection_refused(&https, ConnectionOutcome::Address);
     metrics.handshake(&https, HandshakeOutcome::Ok);
     metrics.certificate(&https, &name("postiz.example.com"), 1_900_000_000);
+    metrics.acme_order(&https, OrderOutcome::Issued);
     metrics.in_flight(&postiz).begin();
     metrics.shared_streams(&postiz).dropped();
     metrics.endpoint_health(&postiz, "10.0.0.1:3000").set(true);

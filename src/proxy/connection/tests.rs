@@ -49,6 +49,7 @@ fn state(snapshot: Snapshot) -> State {
         pressure: Pressure::none(),
         memory: Memory::default(),
         legacy: LegacyStreams::default(),
+        tokens: crate::proxy::Tokens::default(),
         seal: Arc::new(Seal::new(&[0; 32]).unwrap()),
         fingerprints: Arc::new(FingerprintKey::new(&[0; 32])),
         metrics: Metrics::new(&log),

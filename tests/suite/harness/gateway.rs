@@ -52,7 +52,7 @@ pub(crate) struct Setup {
     admin_lines: String,
     more: String,
     secrets: HashMap<String, String>,
-    authority: Option<CertificateDer<'static>>,
+    pub(super) authority: Option<CertificateDer<'static>>,
     /// Keys that the upstream must never see.
     client_keys: Vec<String>,
     /// Keys that no client must ever see.
@@ -131,25 +131,14 @@ impl Setup {
         self
     }
 
-    /// Adds a TLS listener, `https`, with a certificate of [`HOST`].
-    pub(crate) fn tls(mut self) -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        self = self.file("cert.pem", &certificate.pem()).file("key.pem", &key.serialize_pem());
-        self.authority = Some(certificate.der().clone());
-        self.listeners.push_str(
-            "[[listeners]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\n\
-             tls = { certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }] }\n",
-        );
-        self
+    /// The directory of its configuration.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
-    /// Adds a redirect listener, `redirect`, to the TLS listener.
-    pub(crate) fn redirect(mut self) -> Self {
-        self.listeners.push_str(
-            "[[listeners]]\nname = \"redirect\"\naddress = \"127.0.0.1:0\"\nredirect = \"https\"\n",
-        );
+    /// Adds a listener.
+    pub(crate) fn listener(mut self, text: &str) -> Self {
+        self.listeners.push_str(text);
         self
     }
 
@@ -294,7 +283,7 @@ impl Gateway {
 
     /// The directory of its configuration.
     pub(super) fn dir(&self) -> &Path {
-        self.setup.dir.path()
+        self.setup.dir()
     }
 
     /// Where everything that clients receive is noted.

@@ -9,12 +9,14 @@ mod answer;
 mod audit;
 mod authority;
 mod call;
+mod certificates;
 mod client;
 mod events;
 mod gateway;
 mod http2;
 mod key;
 mod operator;
+mod pebble;
 mod sinks;
 mod stopping;
 mod tls;
@@ -27,11 +29,13 @@ pub(crate) use self::{
     audit::AUDIT,
     authority::{Authority, tls_before},
     call::{Call, call_with_id, tool_call},
+    certificates::Pair,
     client::Client,
     events::{Event, EventStream},
     gateway::{Gateway, Setup},
     http2::{Heard, Http2},
     key::Key,
+    pebble::{Pebble, free},
     stopping::Stopping,
     upstream::{Request, Seen, Streaming, Upstream},
 };

@@ -5,7 +5,33 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerNam
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Client, Gateway, gateway::HOST, within};
+use super::{Client, Gateway, Setup, gateway::HOST, within};
+
+impl Setup {
+    /// Adds a TLS listener, `https`, with a certificate of [`HOST`].
+    pub(crate) fn tls(mut self) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        self = self.file("cert.pem", &certificate.pem()).file("key.pem", &key.serialize_pem());
+        self.authority = Some(certificate.der().clone());
+        self.https("certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }]")
+    }
+
+    /// Adds a TLS listener, `https`, that is told so how to speak it.
+    pub(crate) fn https(self, tls: &str) -> Self {
+        self.listener(&format!(
+            "[[listeners]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = {{ {tls} }}\n"
+        ))
+    }
+
+    /// Adds a redirect listener, `redirect`, to the TLS listener.
+    pub(crate) fn redirect(self) -> Self {
+        self.listener(
+            "[[listeners]]\nname = \"redirect\"\naddress = \"127.0.0.1:0\"\nredirect = \"https\"\n",
+        )
+    }
+}
 
 impl Gateway {
     /// A connection over TLS that has been shaken hands on.

@@ -4,6 +4,7 @@
 mod audit;
 mod bans;
 mod budgets;
+mod certificates;
 mod dialect;
 mod explain;
 mod live;

@@ -69,9 +69,9 @@ fn a_revocation_that_was_answered_outlives_a_kill_and_its_file_has_no_key() {
 fn where_it_cannot_be_read_who_is_revoked_nobody_is_served() {
     let dir = TempDir::new().unwrap();
     let state = dir.path().join("state");
-    std::fs::create_dir(&state).unwrap();
-    std::fs::write(state.join("revocations"), "half a li").unwrap();
-    let text = super::config(&super::free().to_string(), "127.0.0.1:1");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("revocations"), "half a li").unwrap();
+    let text = config(&super::free().to_string(), "127.0.0.1:1");
     let text = format!("{text}[state]\ndir = {state:?}\n");
     let ended = super::portcullis(&dir, &text).output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
