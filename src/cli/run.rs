@@ -6,7 +6,7 @@ use std::{
 
 use crate::{
     config,
-    gateway::{Gateway, Stop},
+    gateway::{Gateway, Hangups, Stop},
     observe::{LogSink, init_tracing, install_panic_hook},
     snapshot::Snapshot,
 };
@@ -14,6 +14,11 @@ use crate::{
 /// `portcullis run`: serves until SIGTERM. Exit code 1 where it can't start, with the reason on
 /// standard error.
 pub(super) fn run(file: &Path) -> ExitCode {
+    // A large file takes a second, in which somebody may want it read again. To systemd an end by SIGHUP
+    // is a clean one, and it would start nothing again.
+    if let Err(error) = Hangups::survive() {
+        return fail(&error);
+    }
     let loaded = config::load(file, &config::process_environment);
     let color = io::stderr().is_terminal();
     let label = file.display().to_string();

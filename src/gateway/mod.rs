@@ -42,7 +42,7 @@ pub use reload::Running;
 use reload::{Given, Reloader};
 use tokio::{sync::mpsc, task::JoinSet};
 
-pub use crate::host::Stop;
+pub use crate::host::{Hangups, Stop};
 use crate::{
     admin::{Readiness, SocketFile, Stage},
     edge::{Challenges, Handshakes},
@@ -183,7 +183,7 @@ impl Gateway {
         if self.state.world.load().snapshot.state_dir.is_none() {
             tracing::info!("no [state]: nothing is kept over a restart");
         }
-        let grace = self.state.world.load().snapshot.timeouts.shutdown;
+        let world = Arc::clone(&self.state.world);
         let (log, audit) = (self.state.log.clone(), self.state.audit.clone());
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
@@ -192,8 +192,9 @@ impl Gateway {
         let begin = move || {
             readiness.set(Stage::Draining);
             acme.rest();
+            world.load().snapshot.timeouts.shutdown
         };
-        host::run(services, stop, (drain, grace), begin);
+        host::run(services, stop, drain, begin);
         keepers.turn();
         if let Some(auditor) = audit {
             auditor.sink.flush();

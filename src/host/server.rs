@@ -37,13 +37,13 @@ pub struct Socket {
     pub descriptor: RawFd,
 }
 
-/// Runs services until `stop`, lets them drain within `grace`, and returns. `begin` is called once
-/// when the drain begins.
+/// Runs services until `stop`, lets them drain, and returns. `begin` is called once when the drain
+/// begins, and gives how long it may take.
 pub fn run(
     services: Vec<Service>,
     stop: Stop,
-    (drain, grace): (Drain, Duration),
-    begin: impl Fn() + Send + Sync + 'static,
+    drain: Drain,
+    begin: impl Fn() -> Duration + Send + Sync + 'static,
 ) {
     // Without work stealing a service of one thread gets the plain single-threaded runtime.
     let conf = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
@@ -52,7 +52,7 @@ pub fn run(
     for service in services {
         server.add_service(service);
     }
-    let ending = Ending { stop: stop.into(), drain, grace, begin: Box::new(begin) };
+    let ending = Ending { stop: stop.into(), drain, begin: Box::new(begin) };
     server.run(RunArgs { shutdown_signal: Box::new(ending) });
 }
 

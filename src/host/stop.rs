@@ -22,8 +22,8 @@ pub enum Stop {
 pub(super) struct Ending {
     pub(super) stop: Mutex<Stop>,
     pub(super) drain: Drain,
-    pub(super) grace: Duration,
-    pub(super) begin: Box<dyn Fn() + Send + Sync>,
+    /// Called when the drain begins; gives how long it may take.
+    pub(super) begin: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
 #[async_trait]
@@ -52,8 +52,8 @@ impl ShutdownSignalWatch for Ending {
 
 impl Ending {
     async fn drain(&self) {
-        (self.begin)();
-        self.drain.run(self.grace).await;
+        let grace = (self.begin)();
+        self.drain.run(grace).await;
     }
 }
 
@@ -67,6 +67,17 @@ struct Signals {
 pub struct Hangups(Signal);
 
 impl Hangups {
+    /// From here on none ends the process. While nobody listens they are lost.
+    ///
+    /// # Errors
+    /// Where the system lets nobody listen.
+    pub fn survive() -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _within = runtime.enter();
+        // What is set for the process stays set when this is gone.
+        signal(SignalKind::hangup()).map(drop)
+    }
+
     /// From here on they are heard.
     ///
     /// # Errors

@@ -259,3 +259,28 @@ fn a_server_that_is_elsewhere_now_is_asked_there() {
     drop((client, asked, stream));
     running.process.end();
 }
+
+#[test]
+fn how_long_streams_get_at_the_end_is_what_is_in_force_then() {
+    let running = Running::start(|text| text);
+    let stream = running.stream("a");
+    running.write(&running.text().replace("[timeouts]\n", "[timeouts]\nshutdown = \"100ms\"\n"));
+    assert_eq!(running.reload().0, 0);
+    // It asserts that the end is quick.
+    running.process.end();
+    drop(stream);
+}
+
+/// Where a configuration of before is still in use, that is looked at too, and hid the file.
+#[test]
+fn a_watched_file_is_looked_at_again_and_again() {
+    let running = Running::start(|text| text + "[reload]\nwatch = true\n");
+    let stream = running.stream("a");
+    for turn in 1..=3 {
+        let path = format!("\"/api/mcp\", \"/api/other{turn}\",");
+        running.write(&running.text().replace("\"/api/mcp\",", &path));
+        running.counts(APPLIED, turn);
+    }
+    drop(stream);
+    running.process.end();
+}
