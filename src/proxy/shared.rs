@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     mcp,
-    snapshot::{Lead, Route},
+    snapshot::{Dialect, Lead, Route},
     types::{Denial, Limit, Method},
     upstream::{
         Awaited, Entrance, NotAwaited, Opened, Opener, Patience, Reached, Seated, Server,
@@ -187,7 +187,12 @@ pub(super) async fn offer<'a>(
     };
     let server = Arc::clone(&sent.answer.server);
     let announced = event.as_deref().and_then(announced);
-    let Some((event, announced)) = event.zip(announced) else { return Ok(sent) };
+    let Some((event, announced)) = event.zip(announced) else {
+        // A server that sends every answer to each stream of a key would bring this client those of all
+        // others, on a stream of its own.
+        let mixes = server.dialect() == Some(Dialect::LegacySse);
+        return if mixes { Err(Denial::UpstreamBad.into()) } else { Ok(sent) };
+    };
     if has_session(&announced, server.shared_streams()) || sent.session.is_some() {
         return Ok(sent);
     }

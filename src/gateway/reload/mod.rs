@@ -124,6 +124,8 @@ impl Reloader {
             if answer.applied {
                 retired.push(before);
             }
+            // Not with the tick alone: reloads that follow one another would keep it waiting.
+            retire(&mut retired);
             if let Some(ReloadAsked(answered)) = asked {
                 // Who asked may have gone.
                 let _ = answered.send(answer);

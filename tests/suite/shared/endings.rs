@@ -153,3 +153,14 @@ async fn a_seat_that_is_ended_leaves_the_others_theirs() {
     // It is kept open for a moment, and then it isn't.
     bus.stream.is_abandoned().await;
 }
+
+/// On a stream of its own this client would hear the answers of all others.
+#[tokio::test]
+async fn a_stream_that_never_says_where_to_post_is_nobodys_own() {
+    let mut upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&sse(&Key::new())).await;
+    upstream.next().await.stream(&[]).await.hang_up();
+    client.answer().await.refused(502, "upstream_bad");
+}
