@@ -74,7 +74,6 @@ impl Doors {
         let mut change = Change { stay: Vec::new(), come: Vec::new() };
         for listener in &snapshot.listeners {
             let key = Key::of(listener);
-
             let before = open.iter().find(|(other, _)| *other == key);
             let before = before.map(|(_, door)| door.way.load());
             let shared = (&self.places, &self.handshakes);

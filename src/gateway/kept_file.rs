@@ -71,11 +71,7 @@ impl KeptFile {
 
 /// Reads the lines of a file. One that can't be read, or a line of it, keeps nobody from starting. Gives
 /// whether what was read is still there, whole: else it is to be written anew.
-pub(super) fn read_lines(
-    dir: &Path,
-    what: &'static str,
-    mut line: impl FnMut(&str) -> Line,
-) -> bool {
+pub(super) fn read_lines(dir: &Path, what: &'static str, line: impl FnMut(&str) -> Line) -> bool {
     let path = dir.join(what);
     let bytes = match read(&path) {
         Ok(bytes) => bytes,
@@ -86,21 +82,25 @@ pub(super) fn read_lines(
             return false;
         }
     };
-    let (mut damaged, mut first) = (0_usize, 0);
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    for (number, bytes) in lines.filter(|(_, line)| !line.is_empty()) {
-        if std::str::from_utf8(bytes).map_or(Line::Damaged, &mut line) == Line::Damaged {
-            first = if damaged == 0 { number + 1 } else { first };
-            damaged += 1;
-        }
-    }
-    if damaged > 0 {
+    let mut all = damaged(&bytes, line);
+    let first = all.next();
+    if let Some(first) = first {
         // Once for all: a file of something else has many lines.
+        let damaged = 1 + all.count();
         let file = path.display();
         tracing::warn!(%file, damaged, first, "lines of the {what} that can't be used were left out");
         put_aside(&path);
     }
-    damaged == 0
+    first.is_none()
+}
+
+/// The numbers of the lines that can't be used, counted from 1. Every line is read by the end.
+fn damaged(bytes: &[u8], mut line: impl FnMut(&str) -> Line) -> impl Iterator<Item = usize> {
+    let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
+    let mut is_damaged = move |bytes: &[u8]| {
+        std::str::from_utf8(bytes).map_or(Line::Damaged, &mut line) == Line::Damaged
+    };
+    lines.filter(move |(line, _)| !line.is_empty() && is_damaged(line)).map(|(_, number)| number)
 }
 
 /// Reads the lines of a file that keeps somebody out: one that can't be read, or a line of it, would let
@@ -111,7 +111,7 @@ pub(super) fn read_lines(
 pub(super) fn read_strictly(
     dir: &Path,
     what: &'static str,
-    mut line: impl FnMut(&str) -> Line,
+    line: impl FnMut(&str) -> Line,
 ) -> Result<(), BootError> {
     let path = dir.join(what);
     let bytes = match read(&path) {
@@ -119,19 +119,11 @@ pub(super) fn read_strictly(
         Err(source) => return Err(BootError::Kept { path, source }),
         Ok(bytes) => bytes,
     };
-    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    let is_damaged = |bytes: &[u8]| {
-        let read = std::str::from_utf8(bytes).map_or(Line::Damaged, &mut line);
-        read == Line::Damaged
-    };
-    let mut is_damaged = is_damaged;
-    match lines.find(|(_, bytes)| !bytes.is_empty() && is_damaged(bytes)) {
-        None => Ok(()),
-        Some((number, _)) => {
-            let source = io::Error::other(format!("line {} can't be used", number + 1));
-            Err(BootError::Kept { path, source })
-        }
-    }
+    let first = damaged(&bytes, line).next();
+    first.map_or(Ok(()), |number| {
+        let source = io::Error::other(format!("line {number} can't be used"));
+        Err(BootError::Kept { path, source })
+    })
 }
 
 /// What the next change would write over: somebody may still make something of it.
