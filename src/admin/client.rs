@@ -68,7 +68,16 @@ pub struct Ask<'a> {
 /// # Errors
 /// Where nobody answers, or what answers refuses.
 pub fn ask(socket: &Path, ask: &Ask<'_>) -> Result<Vec<u8>, NoAnswer> {
-    let bytes = exchange(socket, ask).map_err(|source| {
+    ask_within(socket, ask, PATIENCE)
+}
+
+/// The same, where any part of it may take so long.
+pub(super) fn ask_within(
+    socket: &Path,
+    ask: &Ask<'_>,
+    patience: Duration,
+) -> Result<Vec<u8>, NoAnswer> {
+    let bytes = exchange(socket, ask, patience).map_err(|source| {
         let path = socket.to_owned();
         match source.kind() {
             io::ErrorKind::NotFound => NoAnswer::Absent(path),
@@ -82,10 +91,10 @@ pub fn ask(socket: &Path, ask: &Ask<'_>) -> Result<Vec<u8>, NoAnswer> {
     if status.is_success() { Ok(body) } else { Err(NoAnswer::Refused(refusal(status, &body))) }
 }
 
-fn exchange(socket: &Path, ask: &Ask<'_>) -> io::Result<Vec<u8>> {
+fn exchange(socket: &Path, ask: &Ask<'_>, patience: Duration) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut request = Vec::new();
     write_request_line(&mut request, ask.method, ask.path.as_bytes());
     write_field(&mut request, "host", b"localhost");

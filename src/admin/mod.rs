@@ -7,6 +7,7 @@
 
 mod client;
 mod control;
+mod family;
 mod guard;
 mod ready;
 mod socket;
@@ -28,6 +29,7 @@ pub use control::{
     PinsAnswer, ReloadAnswer, ReloadAsked, RevocationAnswer, RevocationsAnswer, RevokeRequest,
     RevokedAnswer, StatusAnswer, control,
 };
+pub use family::{Elder, Family, for_all};
 use guard::Peer;
 use hyper::server::conn::http1;
 use hyper_util::{

@@ -17,6 +17,7 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and number.
     identity: (u64, u64),
+    is_ours: bool,
 }
 
 /// Binds the admin socket.
@@ -42,8 +43,26 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let made = fs::symlink_metadata(&inside)?;
     fs::rename(&inside, path)?;
     listener.set_nonblocking(true)?;
-    let file = SocketFile { path: path.to_owned(), identity: (made.dev(), made.ino()) };
+    let identity = (made.dev(), made.ino());
+    let file = SocketFile { path: path.to_owned(), identity, is_ours: true };
     Ok((listener, file))
+}
+
+impl SocketFile {
+    /// The file of a socket that another process has made and is about to hand over. It isn't ours yet.
+    ///
+    /// # Errors
+    /// Where it isn't there.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        let identity = (found.dev(), found.ino());
+        Ok(Self { path: path.to_owned(), identity, is_ours: false })
+    }
+
+    /// It is ours, or it is another process's.
+    pub const fn set_ours(&mut self, is_ours: bool) {
+        self.is_ours = is_ours;
+    }
 }
 
 /// Makes sure that what stands there is nothing, or a socket that a process left behind.
@@ -88,7 +107,7 @@ fn worded(error: &io::Error) -> io::Error {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        if self.is_ours && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -126,6 +145,22 @@ mod tests {
         let _other = UnixListener::bind(&path).unwrap();
         drop(first);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_stays_until_it_is_ours() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("admin.sock");
+        let (_listener, mut first) = bind(&path).unwrap();
+        drop(SocketFile::of(&path).unwrap());
+        assert!(path.exists(), "who failed to take over removes nothing");
+        let mut second = SocketFile::of(&path).unwrap();
+        second.set_ours(true);
+        first.set_ours(false);
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -36,6 +36,13 @@ enum Command {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Take over from the gateway that runs: its listening sockets, what it has counted and what it
+        /// keeps. It lets its calls and streams end.
+        #[arg(long)]
+        upgrade: bool,
+        /// Start another process that does, and leave.
+        #[arg(long, hide = true)]
+        apart: bool,
     },
     /// Check a configuration: every problem at once, with its place and how to mend it.
     Check {
@@ -124,7 +131,8 @@ fn without_values(mut wrong: clap::Error) -> clap::Error {
 pub fn main() -> ExitCode {
     let arguments = Arguments::try_parse().map_err(without_values);
     match arguments.unwrap_or_else(|wrong| wrong.exit()).command {
-        Command::Run { config } => run::run(&config),
+        Command::Run { config, upgrade, apart: false } => run::run(&config, upgrade),
+        Command::Run { apart: true, .. } => run::apart(),
         Command::Check { config, live } => check::run(&config, live),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Ban { command } => ban::run(&command),

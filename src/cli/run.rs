@@ -6,14 +6,15 @@ use std::{
 
 use crate::{
     config,
-    gateway::{Gateway, Hangups, Stop},
+    gateway::{BootError, Gateway, Hangups, Stop},
+    host,
     observe::{LogSink, init_tracing, install_panic_hook},
     snapshot::Snapshot,
 };
 
 /// `portcullis run`: serves until SIGTERM. Exit code 1 where it can't start, with the reason on
-/// standard error.
-pub(super) fn run(file: &Path) -> ExitCode {
+/// standard error; with `upgrade`, the gateway that runs goes on then.
+pub(super) fn run(file: &Path, upgrade: bool) -> ExitCode {
     // A large file takes a second, in which somebody may want it read again. To systemd an end by SIGHUP
     // is a clean one, and it would start nothing again.
     if let Err(error) = Hangups::survive() {
@@ -25,7 +26,8 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let problems = config::render(&loaded.problems, &loaded.source, &label, color);
     let _ = io::stderr().write_all(problems.as_bytes());
     let Some(snapshot) = loaded.snapshot else { return ExitCode::FAILURE };
-    match start(snapshot) {
+    let gateway = if upgrade { Gateway::upgrade } else { Gateway::bind };
+    match start_as(snapshot, gateway) {
         Ok(gateway) => {
             gateway.reloading(file.to_owned()).run(Stop::Signals);
             ExitCode::SUCCESS
@@ -34,15 +36,31 @@ pub(super) fn run(file: &Path) -> ExitCode {
     }
 }
 
+/// Starts this program again without its last argument, and leaves: the gateway that asked for it isn't
+/// the parent then, but whoever takes in orphans, as a service manager does.
+pub(super) fn apart() -> ExitCode {
+    match host::start_orphan() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
 /// The gateway of a configuration, with its log on standard output.
 pub(super) fn start(snapshot: Snapshot) -> Result<Gateway, Box<dyn std::error::Error>> {
+    start_as(snapshot, Gateway::bind)
+}
+
+fn start_as(
+    snapshot: Snapshot,
+    gateway: fn(Snapshot, LogSink) -> Result<Gateway, BootError>,
+) -> Result<Gateway, Box<dyn std::error::Error>> {
     let log = LogSink::stdout(snapshot.log.format)?;
     let overriding =
         config::process_environment("RUST_LOG").and_then(|text| text.into_string().ok());
     let filter = overriding.filter(|filter| !filter.is_empty());
     init_tracing(&log, &filter.unwrap_or_else(|| with_a_quiet_host(&snapshot.log.level)))?;
     install_panic_hook(&log);
-    Ok(Gateway::bind(snapshot, log)?)
+    Ok(gateway(snapshot, log)?)
 }
 
 /// The configured filter, under which pingora-core tells of nothing less than a warning: at `info`

@@ -35,6 +35,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     upstream_first_byte: Duration::from_secs(300),
     keep_alive_comment: Duration::from_secs(15),
     shutdown: Duration::from_secs(8),
+    drain_timeout: Duration::from_secs(60 * 60),
 };
 
 pub(super) fn bans() -> BanRules {

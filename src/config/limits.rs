@@ -86,6 +86,7 @@ pub(super) fn timeouts(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Timeo
         ("upstream_first_byte", &mut timeouts.upstream_first_byte),
         ("keep_alive_comment", &mut timeouts.keep_alive_comment),
         ("shutdown", &mut timeouts.shutdown),
+        ("drain_timeout", &mut timeouts.drain_timeout),
     ] {
         if let Some(item) = table.take(name)
             && let Some(duration) = item.read(reading, value::duration)

@@ -26,13 +26,18 @@ pub(super) struct BanKeeper {
 }
 
 impl BanKeeper {
-    /// The keeper of these bans, with those of the file put back.
-    pub(super) fn new(bans: &Arc<Bans>, metrics: &Metrics, world: &Arc<ArcSwap<World>>) -> Self {
+    /// The keeper of these bans, with those of the file and of the process before put back.
+    pub(super) fn new(
+        bans: &Arc<Bans>,
+        metrics: &Metrics,
+        (world, taken): (&Arc<ArcSwap<World>>, &str),
+    ) -> Self {
         let now = Arc::clone(&world.load().snapshot);
         let file = now.state_dir.as_deref().map(|dir| {
-            let is_whole = restore(bans, &now.bans, dir);
+            let is_whole = restore(bans, &now.bans, dir) && taken.is_empty();
             KeptFile::new(dir, FILE, is_whole.then(|| bans.changes()))
         });
+        kept_file::take_over(taken, line(bans, &now.bans), FILE);
         let (bans, world) = (Arc::clone(bans), Arc::clone(world));
         Self { bans, metrics: metrics.clone(), world, file }
     }
@@ -47,12 +52,20 @@ impl BanKeeper {
         let now = Nanos::now();
         self.metrics.banned_now(self.bans.sweep(&self.world.load().snapshot.bans, now));
         if let Some(file) = &self.file {
-            file.write(|| self.bans.changes(), || self.text(now));
+            file.write(|| self.bans.changes(), || self.text());
         }
     }
 
-    fn text(&self, now: Nanos) -> String {
-        let (mut text, clock) = (String::new(), Timestamp::now());
+    /// Writes no more, because another process does; or again, because it doesn't.
+    pub(super) fn close(&self, is_closed: bool) {
+        if let Some(file) = &self.file {
+            file.close(is_closed);
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn text(&self) -> String {
+        let (mut text, now, clock) = (String::new(), Nanos::now(), Timestamp::now());
         for ban in self.bans.kept(now) {
             write_line(&mut text, &ban, clock);
         }
@@ -61,11 +74,15 @@ impl BanKeeper {
 }
 
 fn restore(bans: &Bans, rules: &BanRules, dir: &Path) -> bool {
+    kept_file::read_lines(dir, FILE, line(bans, rules))
+}
+
+fn line(bans: &Bans, rules: &BanRules) -> impl FnMut(&str) -> Line {
     let (now, clock) = (Nanos::now(), Timestamp::now());
-    kept_file::read_lines(dir, FILE, |line| match read_line(line, clock) {
+    move |line| match read_line(line, clock) {
         Ok(ban) if bans.restore(rules, &ban, now) => Line::Used,
         _ => Line::Damaged,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +110,7 @@ mod tests {
         let snapshot = compile_text(&text, around).snapshot.unwrap();
         let bans = Arc::new(Bans::new(64));
         let metrics = Metrics::new(&LogSink::memory());
-        let keeper = BanKeeper::new(&bans, &metrics, &World::alone(snapshot));
+        let keeper = BanKeeper::new(&bans, &metrics, (&World::alone(snapshot), ""));
         (bans, keeper)
     }
 

@@ -70,6 +70,15 @@ pub enum BootError {
         /// What is wrong.
         source: io::Error,
     },
+    /// Nobody could be found to take over from.
+    #[error(
+        "--upgrade: the running process is found by its admin socket; add to [admin]: \
+         socket = \"/run/portcullis/admin.sock\", and restart once"
+    )]
+    NoFamily,
+    /// The running process can't be taken over from.
+    #[error("--upgrade: {0}; the running process goes on")]
+    Upgrade(String),
     /// There is no randomness to be had.
     #[error("the system gives no random bytes")]
     Random,

@@ -40,16 +40,17 @@ struct Shown {
 }
 
 impl BudgetKeeper {
-    /// The keeper of these budgets, with what the file has of today put back.
+    /// The keeper of these budgets, with what the file and the process before have of today put back.
     pub(super) fn new(
         budgets: &Arc<Budgets>,
         metrics: &Metrics,
-        world: &Arc<ArcSwap<World>>,
+        (world, taken): (&Arc<ArcSwap<World>>, &str),
     ) -> Self {
         let file = world.load().snapshot.state_dir.as_deref().map(|dir| {
-            let is_whole = restore(budgets, dir);
+            let is_whole = restore(budgets, dir) && taken.is_empty();
             KeptFile::new(dir, FILE, is_whole.then(|| budgets.changes()))
         });
+        kept_file::take_over(taken, line(budgets), FILE);
         let (budgets, world) = (Arc::clone(budgets), Arc::clone(world));
         let shown = Mutex::default();
         Self { budgets, metrics: metrics.clone(), world, file, shown }
@@ -69,7 +70,15 @@ impl BudgetKeeper {
         self.show();
     }
 
-    fn text(&self) -> String {
+    /// Writes no more, because another process does; or again, because it doesn't.
+    pub(super) fn close(&self, is_closed: bool) {
+        if let Some(file) = &self.file {
+            file.close(is_closed);
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn text(&self) -> String {
         let (mut text, (day, all)) = (String::new(), self.budgets.used());
         for used in all {
             write_used(&mut text, day, &used);
@@ -108,13 +117,17 @@ fn labels(Used { purse, tools, .. }: &Used) -> BudgetLabels {
 
 /// Puts back what the file of a state directory has of today.
 fn restore(budgets: &Budgets, dir: &Path) -> bool {
-    kept_file::read_lines(dir, FILE, |line| match read_used(line) {
+    kept_file::read_lines(dir, FILE, line(budgets))
+}
+
+fn line(budgets: &Budgets) -> impl FnMut(&str) -> Line {
+    |line| match read_used(line) {
         Ok((day, used)) => {
             budgets.restore(day, &used);
             Line::Used
         }
         Err(_) => Line::Damaged,
-    })
+    }
 }
 
 /// The same for who may write nothing there, and goes by what can be read.

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     boot::BootError,
     entrance::{Entrance, Way},
+    upgrade::{Sockets, Turnstile},
 };
 use crate::{
     edge::{Certificates, Handshakes},
@@ -27,6 +28,8 @@ pub(super) struct Doors {
     opening: mpsc::UnboundedSender<Entrance>,
     places: Places,
     handshakes: Arc<Handshakes>,
+    sockets: Sockets,
+    turnstile: Turnstile,
 }
 
 /// Which socket it is. Of those whose port the system chooses, the name tells.
@@ -58,11 +61,12 @@ impl Change {
 impl Doors {
     /// No doors yet, and who is told of those that open.
     pub(super) fn new(
-        places: Places,
-        handshakes: Arc<Handshakes>,
+        (places, handshakes): (Places, Arc<Handshakes>),
+        (sockets, turnstile): (Sockets, Turnstile),
     ) -> (Self, mpsc::UnboundedReceiver<Entrance>) {
         let (opening, opened) = mpsc::unbounded_channel();
-        (Self { open: Mutex::default(), opening, places, handshakes }, opened)
+        let open = Mutex::default();
+        (Self { open, opening, places, handshakes, sockets, turnstile }, opened)
     }
 
     /// Binds what isn't bound yet, and changes nothing.
@@ -72,6 +76,10 @@ impl Doors {
     pub(super) fn prepare(&self, snapshot: &Snapshot) -> Result<Change, BootError> {
         let open = self.lock();
         let mut change = Change { stay: Vec::new(), come: Vec::new() };
+        // Another process has the listeners; here are only those who are inside.
+        if self.turnstile.is_gone() {
+            return Ok(change);
+        }
         for listener in &snapshot.listeners {
             let key = Key::of(listener);
             let before = open.iter().find(|(other, _)| *other == key);
@@ -84,7 +92,7 @@ impl Doors {
             }
             let way = Arc::new(ArcSwap::from_pointee(way));
             let (keeps, closed) = oneshot::channel();
-            let entrance = Entrance::bind(listener, Arc::clone(&way), closed)?;
+            let entrance = Entrance::bind(listener, (Arc::clone(&way), closed), &self.sockets)?;
             let (address, socket) = (entrance.address()?, entrance.socket());
             change.come.push((key, Open { way, address, socket, _keeps: keeps }, entrance));
         }
@@ -95,7 +103,12 @@ impl Doors {
     pub(super) fn change(&self, change: Change) {
         let mut open = self.lock();
         let stays = |key: &Key| change.stay.iter().any(|(stays, ..)| stays == key);
-        open.retain(|(key, _)| stays(key));
+        open.retain(|(key, door)| {
+            if !stays(key) {
+                self.sockets.withdraw(key.called(&door.way.load()));
+            }
+            stays(key)
+        });
         for (key, way, tls) in change.stay {
             if let Some((certificates, tls)) = way.certificates().zip(tls.as_ref()) {
                 certificates.replace(tls);
@@ -106,6 +119,11 @@ impl Doors {
             }
         }
         for (key, door, entrance) in change.come {
+            let lent = self.sockets.lend(key.called(&door.way.load()), &entrance.handle());
+            if let Err(error) = lent {
+                let address = door.address;
+                tracing::error!(%address, %error, "no other process can take this listener over");
+            }
             open.push((key, door));
             // Nobody accepts any more once the drain has begun.
             let _ = self.opening.send(entrance);
@@ -140,5 +158,10 @@ impl Key {
     fn of(listener: &Listener) -> Self {
         let Listener { address, name, .. } = listener;
         Self(*address, (address.port() == 0).then(|| name.clone()))
+    }
+
+    /// What its socket is called between processes.
+    fn called<'w>(&self, way: &'w Way) -> (&'w str, SocketAddr) {
+        (way.name().as_str(), self.0)
     }
 }

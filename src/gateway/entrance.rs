@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -9,8 +13,9 @@ use tokio::{
 };
 
 use super::{
-    boot::{self, BootError},
+    boot::BootError,
     crew::{Crew, Post},
+    upgrade::{Sockets, Turnstile},
 };
 use crate::{
     edge::{self, Certificates, Gatekeeper, Handshakes, Knock, Observed},
@@ -47,13 +52,13 @@ pub(super) struct Way {
 }
 
 impl Entrance {
-    /// Binds the socket of a listener, until `closed`.
+    /// Takes or binds the socket of a listener, until `closed`.
     pub(super) fn bind(
         listener: &Listener,
-        way: Arc<ArcSwap<Way>>,
-        closed: oneshot::Receiver<()>,
+        (way, closed): (Arc<ArcSwap<Way>>, oneshot::Receiver<()>),
+        sockets: &Sockets,
     ) -> Result<Self, BootError> {
-        let socket = boot::bind(listener.name.as_str(), listener.address)?;
+        let socket = sockets.tcp(listener.name.as_str(), listener.address)?;
         Ok(Self { configured: listener.address, socket, way, closed })
     }
 
@@ -65,13 +70,23 @@ impl Entrance {
         Socket { address: self.configured.to_string(), descriptor: self.socket.as_raw_fd() }
     }
 
-    /// Accepts until the drain begins, or the listener is closed.
-    pub(super) async fn serve(self, crew: Arc<Crew>, state: Arc<State>, draining: Draining) {
+    /// The socket, for who needs a handle of its own.
+    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Accepts until the drain begins, the listener is closed, or another process accepts.
+    pub(super) async fn serve(
+        self,
+        crew: Arc<Crew>,
+        state: Arc<State>,
+        (draining, turnstile): (Draining, Turnstile),
+    ) {
         let listener = match TcpListener::from_std(self.socket) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "a listener can't be served"),
         };
-        let held = draining.clone();
+        let mut held = draining.clone();
         let take = |socket: TcpStream, peer: SocketAddr| {
             let way = self.way.load_full();
             // Before anything is spawned or read: a refused peer costs an accept and a close.
@@ -96,9 +111,22 @@ impl Entrance {
             let beyond = state.pressure.beyond_the_mark();
             let _ = (0..beyond).all(|_| self.way.load().places.shed_oldest());
         };
-        tokio::select! {
-            () = accept_all(listener, held, (take, starved)) => {}
-            _ = self.closed => {}
+        let mut closed = self.closed;
+        loop {
+            tokio::select! {
+                biased;
+                () = turnstile.shuts() => {}
+                () = accept_all(&listener, held.clone(), (&take, &starved)) => return,
+                _ = &mut closed => return,
+            }
+            let opens = tokio::select! {
+                () = held.begun() => return,
+                _ = &mut closed => return,
+                opens = turnstile.opens() => opens,
+            };
+            if !opens {
+                return;
+            }
         }
     }
 }
@@ -175,7 +203,7 @@ impl Way {
             tokio::select! {
                 // Boxed, as the handshake is.
                 told = Box::pin(self.told(&state, (&mut socket, peer), &mut ticket)) => told,
-                () = draining.begun() => return,
+                () = draining.ending() => return,
             }
         } else {
             Some(peer)
@@ -194,7 +222,7 @@ impl Way {
                         let shed = ConnectionOutcome::Shed;
                         return state.metrics.connection_refused(&self.door.name, shed);
                     }
-                    () = draining.begun() => return,
+                    () = draining.ending() => return,
                 };
                 let outcome = accepted.as_ref().err().copied().unwrap_or(HandshakeOutcome::Ok);
                 match outcome {

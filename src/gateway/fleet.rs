@@ -5,6 +5,8 @@ use std::{
 
 use tokio::task::AbortHandle;
 
+use super::upgrade::Turnstile;
+
 use crate::{
     observe::Metrics,
     policy::Pressure,
@@ -41,8 +43,10 @@ pub(super) fn servers(
 }
 
 /// What is done for each server beside the exchanges.
-#[derive(Default)]
-pub(super) struct Fleet(Mutex<Vec<Tended>>);
+pub(super) struct Fleet {
+    tended: Mutex<Vec<Tended>>,
+    turnstile: Turnstile,
+}
 
 struct Tended {
     server: Arc<Server>,
@@ -50,11 +54,16 @@ struct Tended {
 }
 
 impl Fleet {
+    /// Nothing yet.
+    pub(super) fn new(turnstile: Turnstile) -> Self {
+        Self { tended: Mutex::default(), turnstile }
+    }
+
     /// Tends the servers of a world, and no others any more.
     pub(super) fn tend(&self, world: &World) {
         let is_there =
             |server: &Arc<Server>| world.servers.values().any(|wanted| Arc::ptr_eq(wanted, server));
-        let mut tended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tended = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
         tended.retain(|old| {
             let stays = is_there(&old.server);
             if !stays {
@@ -67,18 +76,26 @@ impl Fleet {
                 continue;
             }
             let wants_bearer = wants_bearer(&world.snapshot, &server.upstream.name);
-            let task = tokio::spawn(tend(Arc::clone(server), wants_bearer)).abort_handle();
+            let tending = tend(Arc::clone(server), wants_bearer, self.turnstile.clone());
+            let task = tokio::spawn(tending).abort_handle();
             tended.push(Tended { server: Arc::clone(server), task });
         }
     }
 }
 
-async fn tend(server: Arc<Server>, wants_bearer: bool) {
+async fn tend(server: Arc<Server>, wants_bearer: bool, turnstile: Turnstile) {
+    let sessions = async {
+        tokio::select! {
+            () = server.end_idle_sessions() => {}
+            // Who uses one by now, only the process knows that has taken over.
+            () = turnstile.gone() => {}
+        }
+    };
     tokio::join!(
         server.keep_names_fresh(),
         server.keep_dialect_known(wants_bearer),
         server.keep_health_known(),
-        server.end_idle_sessions(),
+        sessions,
     );
 }
 

@@ -16,23 +16,33 @@ pub(super) struct Keepers {
     pub(super) acme: Arc<AcmeKeeper>,
 }
 
+/// What is kept, as text: bans, budgets, pins, revocations.
+pub(super) type Texts = [String; 4];
+
+/// Nothing is kept here for as long as it is held: another process does.
+pub(super) struct Closed<'k> {
+    keepers: &'k Keepers,
+    opens: bool,
+}
+
 impl Keepers {
-    /// Puts back what was kept.
+    /// Puts back what was kept, and what the process before had.
     ///
     /// # Errors
     /// Where it can't be read who is revoked.
     pub(super) fn new(
         state: &State,
-        doors: &Arc<Doors>,
-        challenges: &Challenges,
+        (doors, challenges): (&Arc<Doors>, &Challenges),
+        taken: &Texts,
     ) -> Result<Self, BootError> {
         let (metrics, world) = (&state.metrics, &state.world);
         let acme = AcmeKeeper::new(doors, world, (challenges, &state.tokens), metrics);
+        let [bans, budgets, pins, revocations] = taken;
         Ok(Self {
-            bans: Arc::new(BanKeeper::new(&state.bans, metrics, world)),
-            budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, world)),
-            pins: Arc::new(PinKeeper::new(world, metrics)),
-            revocations: Arc::new(RevocationKeeper::new(state)?),
+            bans: Arc::new(BanKeeper::new(&state.bans, metrics, (world, bans))),
+            budgets: Arc::new(BudgetKeeper::new(&state.budgets, metrics, (world, budgets))),
+            pins: Arc::new(PinKeeper::new((world, pins), metrics)),
+            revocations: Arc::new(RevocationKeeper::new(state, revocations)?),
             certificates: Arc::new(CertificateKeeper::new(doors, metrics)),
             acme: Arc::new(acme),
         })
@@ -57,5 +67,41 @@ impl Keepers {
         self.budgets.turn();
         self.pins.turn();
         self.revocations.turn();
+    }
+
+    /// Keeps what has changed a last time: a state directory has one writer.
+    pub(super) fn close(&self) -> Closed<'_> {
+        self.turn();
+        self.set_closed(true);
+        Closed { keepers: self, opens: true }
+    }
+
+    fn set_closed(&self, is_closed: bool) {
+        self.bans.close(is_closed);
+        self.budgets.close(is_closed);
+        self.pins.close(is_closed);
+        self.revocations.close(is_closed);
+    }
+}
+
+impl Closed<'_> {
+    /// What is kept. It may be newer than what was written.
+    pub(super) fn texts(&self) -> Texts {
+        let Keepers { bans, budgets, pins, revocations, .. } = self.keepers;
+        [bans.text(), budgets.text(), pins.text(), revocations.text()]
+    }
+
+    /// It isn't opened again, and nothing is ordered any more.
+    pub(super) fn for_good(mut self) {
+        self.opens = false;
+        self.keepers.acme.rest();
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        if self.opens {
+            self.keepers.set_closed(false);
+        }
     }
 }

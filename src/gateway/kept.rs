@@ -9,9 +9,8 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use super::BootError;
-use crate::proxy::Seal;
 
-const BYTES: usize = 32;
+pub(super) const BYTES: usize = 32;
 
 /// Random bytes that are a file of the state directory, so that they outlive the process; else they
 /// are made for it.
@@ -24,8 +23,8 @@ pub(super) fn salt(state_dir: Option<&Path>) -> Result<Kept, BootError> {
 
 /// The secret of sessions: a client's session survives a restart, and lives on any replica that has
 /// a copy of the file.
-pub(super) fn seal(state_dir: Option<&Path>) -> Result<Seal, BootError> {
-    Seal::new(&bytes(state_dir, "session-secret")?).ok_or(BootError::Random)
+pub(super) fn seal(state_dir: Option<&Path>) -> Result<Kept, BootError> {
+    bytes(state_dir, "session-secret")
 }
 
 fn bytes(state_dir: Option<&Path>, name: &str) -> Result<Kept, BootError> {

@@ -19,9 +19,15 @@ pub(super) struct KeptFile {
     path: PathBuf,
     /// What is in it, for messages: `bans`.
     what: &'static str,
-    /// The changes that are in the file; `None` where nobody knows what is.
-    written: Mutex<Option<u64>>,
+    written: Mutex<Written>,
     failing: AtomicBool,
+}
+
+struct Written {
+    /// The changes that are in the file; `None` where nobody knows what is.
+    changes: Option<u64>,
+    /// Another process keeps the file.
+    is_closed: bool,
 }
 
 /// What became of a line.
@@ -37,7 +43,13 @@ impl KeptFile {
     /// A file of that name, with the changes that are in it.
     pub(super) fn new(dir: &Path, what: &'static str, written: Option<u64>) -> Self {
         let path = dir.join(what);
-        Self { path, what, written: Mutex::new(written), failing: AtomicBool::new(false) }
+        let written = Mutex::new(Written { changes: written, is_closed: false });
+        Self { path, what, written, failing: AtomicBool::new(false) }
+    }
+
+    /// Writes no more, because another process does; or again, because it doesn't.
+    pub(super) fn close(&self, is_closed: bool) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).is_closed = is_closed;
     }
 
     /// Writes the text, if there are changes that aren't in the file. The changes that are in it now,
@@ -50,12 +62,13 @@ impl KeptFile {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the text is made: what changes meanwhile is written with the next turn.
         let changes = changes();
-        if *written == Some(changes) {
-            return *written;
+        // In a closed one it is another process that keeps them.
+        if written.is_closed || written.changes == Some(changes) {
+            return Some(changes);
         }
         match kept::write(&self.path, text().as_bytes()) {
             Ok(()) => {
-                *written = Some(changes);
+                written.changes = Some(changes);
                 self.failing.store(false, Ordering::Relaxed);
             }
             // Said once, and tried again with each turn.
@@ -65,7 +78,7 @@ impl KeptFile {
             }
             Err(_) => {}
         }
-        *written
+        written.changes
     }
 }
 
@@ -82,16 +95,25 @@ pub(super) fn read_lines(dir: &Path, what: &'static str, line: impl FnMut(&str) 
             return false;
         }
     };
-    let mut all = damaged(&bytes, line);
-    let first = all.next();
-    if let Some(first) = first {
+    let first = tell_damaged(&bytes, line, |damaged, first| {
         // Once for all: a file of something else has many lines.
-        let damaged = 1 + all.count();
         let file = path.display();
         tracing::warn!(%file, damaged, first, "lines of the {what} that can't be used were left out");
         put_aside(&path);
-    }
+    });
     first.is_none()
+}
+
+/// Reads every line, and tells how many can't be used and which is the first, if there is one.
+fn tell_damaged(
+    bytes: &[u8],
+    line: impl FnMut(&str) -> Line,
+    tell: impl FnOnce(usize, usize),
+) -> Option<usize> {
+    let mut all = damaged(bytes, line);
+    let first = all.next()?;
+    tell(1 + all.count(), first);
+    Some(first)
 }
 
 /// The numbers of the lines that can't be used, counted from 1. Every line is read by the end.
@@ -124,6 +146,27 @@ pub(super) fn read_strictly(
         let source = io::Error::other(format!("line {number} can't be used"));
         Err(BootError::Kept { path, source })
     })
+}
+
+/// Reads the same of what another process had, for this one goes on in its place.
+pub(super) fn take_over(text: &str, line: impl FnMut(&str) -> Line, what: &'static str) {
+    tell_damaged(text.as_bytes(), line, |damaged, first| {
+        tracing::warn!(damaged, first, "{what} of the process before that can't be used");
+    });
+}
+
+/// Reads what keeps somebody out of what another process had.
+///
+/// # Errors
+/// Where a line can't be used.
+pub(super) fn take_over_strictly(
+    text: &str,
+    line: impl FnMut(&str) -> Line,
+    what: &'static str,
+) -> Result<(), BootError> {
+    let first = damaged(text.as_bytes(), line).next();
+    let said = |number| format!("line {number} of its {what} can't be used");
+    first.map_or(Ok(()), |number| Err(BootError::Upgrade(said(number))))
 }
 
 /// What the next change would write over: somebody may still make something of it.

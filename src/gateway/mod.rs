@@ -11,6 +11,7 @@ mod crew;
 mod doors;
 mod entrance;
 mod fleet;
+mod front;
 mod judging;
 mod keepers;
 mod kept;
@@ -21,6 +22,7 @@ mod pressure;
 mod reload;
 mod revocations;
 mod sizes;
+mod upgrade;
 
 use std::{
     io,
@@ -40,17 +42,18 @@ use keepers::Keepers;
 use planes::Planes;
 pub use reload::Running;
 use reload::{Given, Reloader};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
+use upgrade::{Arrival, Departure};
 
 pub use crate::host::{Hangups, Stop};
 use crate::{
-    admin::{Readiness, SocketFile, Stage},
+    admin::{Readiness, Stage},
     edge::{Challenges, Handshakes},
-    host::{self, Service, Socket, Task},
+    host::{self, Ending, Notice, Service, Socket, Task},
     live::Living,
     observe::{LogSink, Metrics},
     policy::{Bans, Budgets, Leases, Limiter, Places, Revocations},
-    proxy::{self, Door, Heard, LegacyStreams, Memory, State, Tokens},
+    proxy::{self, Door, Heard, LegacyStreams, Memory, Seal, State, Tokens},
     snapshot::Snapshot,
     types::{Drain, Draining, FingerprintKey, Name},
     upstream::World,
@@ -66,7 +69,7 @@ pub struct Gateway {
     doors: Arc<Doors>,
     opened: mpsc::UnboundedReceiver<Entrance>,
     admin: Planes,
-    admin_file: Option<SocketFile>,
+    departure: Departure,
     keepers: Arc<Keepers>,
     readiness: Readiness,
     addresses: Vec<(Name, SocketAddr)>,
@@ -79,60 +82,75 @@ impl Gateway {
     /// Where a socket can't be bound or the state directory can't be used; each error says how to
     /// mend it.
     pub fn bind(snapshot: Snapshot, log: LogSink) -> Result<Self, BootError> {
+        let arrival = Arrival::alone(&snapshot)?;
+        Self::arrive(snapshot, log, arrival)
+    }
+
+    /// Takes over from the process that runs: its sockets, its counts, its state. It serves until this one
+    /// says that it does. Where none runs, this is [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// The same, and where the process doesn't hand over. It goes on then as if nothing had been.
+    pub fn upgrade(snapshot: Snapshot, log: LogSink) -> Result<Self, BootError> {
+        let arrival = Arrival::upgrade(&snapshot)?;
+        Self::arrive(snapshot, log, arrival)
+    }
+
+    fn arrive(snapshot: Snapshot, log: LogSink, arrival: Arrival) -> Result<Self, BootError> {
         let metrics = Metrics::new(&log);
-        let salt = kept::salt(snapshot.state_dir.as_deref())?;
-        let seal = kept::seal(snapshot.state_dir.as_deref())?;
+        let seal = Seal::new(&arrival.secrets.seal).ok_or(BootError::Random)?;
+        let salt = &arrival.secrets.salt;
         let limits = &snapshot.limits;
         let places = Places::new(limits.connections, limits.connections_per_address);
         let pressure = pressure::of_descriptors(limits);
         let challenges = Challenges::default();
-        let (doors, opened) = open(&snapshot, &places, &challenges)?;
+        let (doors, opened) = open(&snapshot, (&places, &challenges), &arrival)?;
         let doors = Arc::new(doors);
-        let audit = snapshot.audit.as_ref().map(|audit| audit::open(audit, &salt)).transpose()?;
+        let audit = snapshot.audit.as_ref().map(|audit| audit::open(audit, salt)).transpose()?;
         if let Some(auditor) = &audit {
             metrics.show_audit(&auditor.sink);
         }
-        let (admin, admin_file) = Planes::bind(&snapshot)?;
+        let (admin, admin_file) = Planes::bind(&snapshot, &arrival.sockets)?;
         let mut addresses = doors.addresses();
         addresses.extend(Name::parse("admin").zip(admin.address()?));
         metrics.config_loaded();
+        metrics.processes(1);
         let servers = fleet::servers(&snapshot, (&metrics, &pressure), None);
         let snapshot = Arc::new(snapshot);
         let world = World { snapshot: Arc::clone(&snapshot), servers };
+        let buckets = &arrival.secrets.buckets;
         let state = State {
-            limiter: Arc::new(Limiter::new(sizes::of_limiter(&snapshot))),
+            limiter: Arc::new(Limiter::new(sizes::of_limiter(&snapshot), buckets)),
             bans: Arc::new(Bans::new(sizes::of_bans(&snapshot))),
             budgets: Arc::new(Budgets::new(sizes::BUDGETS, &snapshot.time_zone, Timestamp::now())),
             revocations: Arc::new(Revocations::default()),
             living: Living::default(),
-            leases: Leases::default(),
+            leases: Leases::new(buckets),
             places,
             pressure,
             memory: Memory::default(),
             legacy: LegacyStreams::default(),
             tokens: Tokens::default(),
             seal: Arc::new(seal),
-            fingerprints: Arc::new(FingerprintKey::new(&salt)),
+            fingerprints: Arc::new(FingerprintKey::new(salt)),
             metrics,
             log,
             audit,
             world: Arc::new(ArcSwap::from_pointee(world)),
         };
-        let keepers = Arc::new(Keepers::new(&state, &doors, &challenges)?);
-        let readiness = Readiness::default();
-        let file = None;
+        let (keepers, departure) = arrival.settle(&state, (&doors, &challenges), admin_file)?;
         let (running, given) = Running::new();
         Ok(Self {
             state,
-            file,
+            file: None,
             running,
             given,
             doors,
             opened,
             admin,
-            admin_file,
+            departure,
             keepers,
-            readiness,
+            readiness: Readiness::default(),
             addresses,
         })
     }
@@ -174,8 +192,6 @@ impl Gateway {
 
     /// Serves until `stop`, drains, and returns. At once when nothing is open.
     pub fn run(mut self, stop: Stop) {
-        // Removed on every way out.
-        let _file = self.admin_file.take();
         for (listener, address) in &self.addresses {
             tracing::info!(%listener, %address, "listening");
         }
@@ -187,58 +203,82 @@ impl Gateway {
         let (log, audit) = (self.state.log.clone(), self.state.audit.clone());
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
-        let services = self.services(draining, matches!(stop, Stop::Signals));
+        let lent = self.departure.lent.clone();
+        let handed_over = self.departure.handed_over.take();
+        let (services, departure) = self.services(draining, matches!(stop, Stop::Signals));
         let acme = Arc::clone(&keepers.acme);
         let begin = move || {
             readiness.set(Stage::Draining);
+            host::notify(Notice::Stopping);
             acme.rest();
+            // A second handle would keep a socket open that nobody accepts from.
+            lent.close();
             world.load().snapshot.timeouts.shutdown
         };
-        host::run(services, stop, drain, begin);
+        host::run(services, Ending { stop, handed_over, drain, begin: Box::new(begin) });
         keepers.turn();
+        departure.end();
         if let Some(auditor) = audit {
             auditor.sink.flush();
         }
         log.flush();
     }
 
-    fn services(self, draining: Draining, signals: bool) -> Vec<Service> {
+    fn services(mut self, draining: Draining, signals: bool) -> (Vec<Service>, Departure) {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (muster, mut services) = Muster::call(&self.state, workers);
         let (reload, asked) = mpsc::channel(1);
-        let planes = self.admin.serve(&self.state, self.readiness.clone(), reload);
+        let departure = &mut self.departure;
+        let planes = self.admin.serve(&self.state, self.readiness.clone(), (reload, departure));
+        let answer = departure.answer(&self.state);
         let main = Arc::new(self.state);
         let reloader = Reloader {
-            file: self.file,
+            file: self.file.clone(),
             main: Arc::clone(&main),
             workers: muster.states(),
             doors: Arc::clone(&self.doors),
-            fleet: Fleet::default(),
+            fleet: Fleet::new(departure.turnstile.clone()),
             given: self.given,
             asked,
+            family: departure.family(),
+            turnstile: departure.turnstile.clone(),
+            followed: departure.followed.take(),
         };
         let judging = judging::keep_judging(Arc::clone(&main));
-        let front = front(main, self.opened, muster, (self.readiness, draining));
+        let begun = begun(self.readiness, departure.serving(self.file));
+        let passing = (draining, departure.turnstile.clone());
+        let front = front::front(main, self.opened, muster, (begun, passing));
         services.push(service("front", self.doors.sockets(), Box::pin(front)));
         let keepers = self.keepers;
         let beside = async move {
-            tokio::join!(planes, keepers.keep(), reloader.run(signals), judging);
+            tokio::join!(planes, keepers.keep(), reloader.run(signals), judging, answer);
         };
         services.push(service("admin", Vec::new(), Box::pin(beside)));
-        services
+        (services, self.departure)
+    }
+}
+
+/// What is done once it accepts: it is told to whom it concerns.
+fn begun(readiness: Readiness, serving: impl FnOnce() -> bool + Send) -> impl FnOnce() + Send {
+    move || {
+        readiness.set(Stage::Ready);
+        // One that takes over isn't the service yet, and has no word in it.
+        if !serving() {
+            host::notify(Notice::Ready);
+        }
     }
 }
 
 /// Binds every listener, and shows what was ordered for them before.
 fn open(
     snapshot: &Snapshot,
-    places: &Places,
-    challenges: &Challenges,
+    (places, challenges): (&Places, &Challenges),
+    arrival: &Arrival,
 ) -> Result<(Doors, mpsc::UnboundedReceiver<Entrance>), BootError> {
     let proofs = challenges.server_config();
     let proofs = proofs.map_err(|source| BootError::Tls { listener: "all".into(), source })?;
     let handshakes = Arc::new(Handshakes::new(snapshot.limits.handshakes, proofs));
-    let (doors, opened) = Doors::new(places.clone(), handshakes);
+    let (doors, opened) = Doors::new((places.clone(), handshakes), arrival.doors());
     doors.change(doors.prepare(snapshot)?);
     for (_, certificates) in doors.certificates() {
         acme::begin(snapshot, &certificates)?;
@@ -262,34 +302,4 @@ fn warn_of_descriptors(connections: usize) {
 
 fn service(name: &'static str, sockets: Vec<Socket>, task: Task) -> Service {
     Service { name, sockets, task: Mutex::new(Some(task)) }
-}
-
-/// Accepts on every listener, also on those that a reload opens, and gives connections to the workers.
-/// It ends when no listener accepts any more; connections live on.
-async fn front(
-    state: Arc<State>,
-    mut opened: mpsc::UnboundedReceiver<Entrance>,
-    muster: Muster,
-    (readiness, mut draining): (Readiness, Draining),
-) {
-    tokio::spawn(pressure::watch_memory(state.pressure.clone(), Arc::clone(&state.world)));
-    let crew = Arc::new(muster.gather().await);
-    let mut accepting = JoinSet::new();
-    let mut accept = |entrance: Entrance, draining: &Draining| {
-        accepting.spawn(entrance.serve(Arc::clone(&crew), Arc::clone(&state), draining.clone()));
-    };
-    while let Ok(entrance) = opened.try_recv() {
-        accept(entrance, &draining);
-    }
-    readiness.set(Stage::Ready);
-    let watched = draining.clone();
-    loop {
-        tokio::select! {
-            Some(entrance) = opened.recv() => accept(entrance, &watched),
-            () = draining.begun() => break,
-        }
-    }
-    // Held here, it would keep the drain from its end.
-    drop((draining, watched));
-    while accepting.join_next().await.is_some() {}
 }

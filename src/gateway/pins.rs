@@ -25,14 +25,16 @@ pub(super) struct PinKeeper {
 }
 
 impl PinKeeper {
-    /// The keeper of the pins of these servers, with those of the file put back.
-    pub(super) fn new(world: &Arc<ArcSwap<World>>, metrics: &Metrics) -> Self {
+    /// The keeper of the pins of these servers, with those of the file and of the process before put
+    /// back.
+    pub(super) fn new((world, taken): (&Arc<ArcSwap<World>>, &str), metrics: &Metrics) -> Self {
         let now = world.load();
+        let pins = now.pins();
         let file = now.snapshot.state_dir.as_deref().map(|dir| {
-            let pins = now.pins();
             let is_whole = kept_file::read_lines(dir, FILE, |line| restore(&pins, line));
-            KeptFile::new(dir, FILE, is_whole.then(|| changes(&pins)))
+            KeptFile::new(dir, FILE, (is_whole && taken.is_empty()).then(|| changes(&pins)))
         });
+        kept_file::take_over(taken, |line| restore(&pins, line), FILE);
         Self { world: Arc::clone(world), metrics: metrics.clone(), file }
     }
 
@@ -50,6 +52,18 @@ impl PinKeeper {
         if let Some(file) = &self.file {
             file.write(|| changes(&pins), || text(&pins));
         }
+    }
+
+    /// Writes no more, because another process does; or again, because it doesn't.
+    pub(super) fn close(&self, is_closed: bool) {
+        if let Some(file) = &self.file {
+            file.close(is_closed);
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn text(&self) -> String {
+        text(&self.world.load().pins())
     }
 }
 
@@ -118,7 +132,8 @@ mod tests {
         let servers = fleet::servers(&snapshot, (&metrics, &Pressure::none()), None);
         let world = World { snapshot: Arc::new(snapshot), servers };
         let pins = world.pins().into_values().next().unwrap();
-        (pins, PinKeeper::new(&Arc::new(ArcSwap::from_pointee(world)), &metrics))
+        let world = Arc::new(ArcSwap::from_pointee(world));
+        (pins, PinKeeper::new((&world, ""), &metrics))
     }
 
     #[test]

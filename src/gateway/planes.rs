@@ -1,8 +1,11 @@
-use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
+use std::{io, net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
 
 use tokio::{net, sync::mpsc};
 
-use super::boot::{self, BootError};
+use super::{
+    boot::BootError,
+    upgrade::{Departure, Sockets, Turnstile},
+};
 use crate::{
     admin::{self, App, Control, Listening, Readiness, ReloadAsked, SocketFile},
     proxy::State,
@@ -17,11 +20,19 @@ pub(super) struct Planes {
 
 impl Planes {
     /// Binds what the configuration has. The file of the socket is there as long as what comes with it.
-    pub(super) fn bind(snapshot: &Snapshot) -> Result<(Self, Option<SocketFile>), BootError> {
-        let address = snapshot.admin.map(|address| boot::bind("admin", address)).transpose()?;
+    pub(super) fn bind(
+        snapshot: &Snapshot,
+        sockets: &Sockets,
+    ) -> Result<(Self, Option<SocketFile>), BootError> {
+        let bind = |address| {
+            let socket = sockets.tcp("admin", address)?;
+            sockets.lend(("admin", address), &socket).map_err(BootError::Socket)?;
+            Ok(socket)
+        };
+        let address = snapshot.admin.map(bind).transpose()?;
         let bound = snapshot.admin_socket.as_ref().map(|path| {
             let failed = |source| BootError::AdminSocket { path: path.clone(), source };
-            admin::bind(path).map_err(failed)
+            sockets.unix(path).map_err(failed)
         });
         let (socket, file) = bound.transpose()?.unzip();
         Ok((Self { address, socket }, file))
@@ -33,12 +44,13 @@ impl Planes {
         address.transpose().map_err(BootError::Socket)
     }
 
-    /// Both answer until the process ends, so that a drain can be watched.
+    /// Both answer until the process ends, so that a drain can be watched, or until another process
+    /// does. Where this one alone is asked, it always answers.
     pub(super) fn serve(
         self,
         state: &State,
         readiness: Readiness,
-        reload: mpsc::Sender<ReloadAsked>,
+        (reload, departure): (mpsc::Sender<ReloadAsked>, &mut Departure),
     ) -> impl Future<Output = ()> + Send + 'static {
         let monitor = admin::monitor(state.metrics.clone(), readiness, Arc::clone(&state.world));
         let control = admin::control(Control {
@@ -50,23 +62,52 @@ impl Planes {
             world: Arc::clone(&state.world),
             reload,
             metrics: state.metrics.clone(),
+            leases: state.leases.clone(),
         });
+        let for_all = match departure.family() {
+            Some(family) => admin::for_all(control.clone(), family),
+            None => control.clone(),
+        };
+        let (turnstile, own) = (departure.turnstile.clone(), departure.own_socket());
         async move {
-            let address = self
-                .address
-                .map(|socket| net::TcpListener::from_std(socket).map(Listening::Address));
-            let socket = self
-                .socket
-                .map(|socket| net::UnixListener::from_std(socket).map(Listening::Socket));
-            tokio::join!(serve(address, monitor), serve(socket, control));
+            let address = self.address.map(Bound::Address);
+            let socket = self.socket.map(Bound::Socket);
+            let always = Turnstile::new();
+            tokio::join!(
+                serve(address, monitor, &turnstile),
+                serve(socket, for_all, &turnstile),
+                serve(own.map(Bound::Socket), control, &always),
+            );
         }
     }
 }
 
-async fn serve(listening: Option<std::io::Result<Listening>>, app: App) {
-    match listening {
-        Some(Ok(listening)) => admin::serve(listening, app, std::future::pending()).await,
-        Some(Err(error)) => tracing::error!(%error, "the admin plane can't be served"),
-        None => {}
+/// A socket of the admin plane.
+enum Bound {
+    Address(std::net::TcpListener),
+    Socket(UnixListener),
+}
+
+impl Bound {
+    /// A handle to listen with.
+    fn listening(&self) -> io::Result<Listening> {
+        Ok(match self {
+            Self::Address(socket) => {
+                Listening::Address(net::TcpListener::from_std(socket.try_clone()?)?)
+            }
+            Self::Socket(socket) => {
+                Listening::Socket(net::UnixListener::from_std(socket.try_clone()?)?)
+            }
+        })
+    }
+}
+
+async fn serve(bound: Option<Bound>, app: App, turnstile: &Turnstile) {
+    let Some(bound) = bound else { return };
+    while turnstile.opens().await {
+        match bound.listening() {
+            Ok(listening) => admin::serve(listening, app.clone(), turnstile.shuts()).await,
+            Err(error) => return tracing::error!(%error, "the admin plane can't be served"),
+        }
     }
 }

@@ -26,8 +26,9 @@ pub(super) struct RevocationKeeper {
 }
 
 impl RevocationKeeper {
-    /// The keeper of these revocations, with those of the file put back that still mean something.
-    pub(super) fn new(state: &State) -> Result<Self, BootError> {
+    /// The keeper of these revocations, with those of the file and of the process before put back that
+    /// still mean something.
+    pub(super) fn new(state: &State, taken: &str) -> Result<Self, BootError> {
         let now = Arc::clone(&state.world.load().snapshot);
         let revocations = Arc::clone(&state.revocations);
         let file = now.state_dir.as_deref().map(|dir| {
@@ -36,6 +37,7 @@ impl RevocationKeeper {
             Ok(KeptFile::new(dir, FILE, Some(changes)))
         });
         let file = file.transpose()?;
+        kept_file::take_over_strictly(taken, |line| put_back(&revocations, line), FILE)?;
         let keeper = Self { revocations, file };
         let_go(&keeper.revocations, &now, &state.fingerprints);
         Ok(keeper)
@@ -64,7 +66,15 @@ impl RevocationKeeper {
         }
     }
 
-    fn text(&self) -> String {
+    /// Writes no more, because another process does; or again, because it doesn't.
+    pub(super) fn close(&self, is_closed: bool) {
+        if let Some(file) = &self.file {
+            file.close(is_closed);
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for revoked in self.revocations.list() {
             write_revocation(&mut text, &revoked);
@@ -74,12 +84,14 @@ impl RevocationKeeper {
 }
 
 fn restore(revocations: &Revocations, dir: &Path) -> Result<(), BootError> {
-    kept_file::read_strictly(dir, FILE, |line| {
-        match read_revocation(line).map(|revoked| revocations.add(revoked)) {
-            Some(Ok(_)) => Line::Used,
-            Some(Err(_)) | None => Line::Damaged,
-        }
-    })
+    kept_file::read_strictly(dir, FILE, |line| put_back(revocations, line))
+}
+
+fn put_back(revocations: &Revocations, line: &str) -> Line {
+    match read_revocation(line).map(|revoked| revocations.add(revoked)) {
+        Some(Ok(_)) => Line::Used,
+        Some(Err(_)) | None => Line::Damaged,
+    }
 }
 
 /// Lets go of revoked keys that the configuration refuses itself: no consumer has them, and no route

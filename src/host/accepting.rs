@@ -17,15 +17,17 @@ const SAID: Duration = Duration::from_secs(10);
 /// Accepts connections until the drain begins, and hands each over without waiting for it. `starved`
 /// is called each time that the process couldn't have one more.
 pub async fn accept_all(
-    listener: TcpListener,
+    listener: &TcpListener,
     mut draining: Draining,
     (take, starved): (impl Fn(TcpStream, SocketAddr), impl Fn()),
 ) {
     let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // First, or a socket that another process has by now would be accepted from.
+            biased;
             () = draining.begun() => return,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((socket, peer)) => take(socket, peer),

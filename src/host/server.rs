@@ -2,7 +2,6 @@ use std::{
     os::fd::RawFd,
     pin::Pin,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,8 +10,10 @@ use pingora_core::{
     services,
 };
 
-use super::stop::{Ending, Stop};
-use crate::types::Drain;
+use super::{
+    stop::{Ending, Watched},
+    successor,
+};
 
 /// A part of the gateway with a thread and a runtime of its own.
 pub struct Service {
@@ -37,14 +38,9 @@ pub struct Socket {
     pub descriptor: RawFd,
 }
 
-/// Runs services until `stop`, lets them drain, and returns. `begin` is called once when the drain
-/// begins, and gives how long it may take.
-pub fn run(
-    services: Vec<Service>,
-    stop: Stop,
-    drain: Drain,
-    begin: impl Fn() -> Duration + Send + Sync + 'static,
-) {
+/// Runs services until their end, and returns.
+pub fn run(services: Vec<Service>, ending: Ending) {
+    successor::remember_program();
     // Without work stealing a service of one thread gets the plain single-threaded runtime.
     let conf = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -52,8 +48,7 @@ pub fn run(
     for service in services {
         server.add_service(service);
     }
-    let ending = Ending { stop: stop.into(), drain, begin: Box::new(begin) };
-    server.run(RunArgs { shutdown_signal: Box::new(ending) });
+    server.run(RunArgs { shutdown_signal: Box::new(Watched::from(ending)) });
 }
 
 #[async_trait]

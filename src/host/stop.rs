@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
@@ -7,6 +7,7 @@ use tokio::{
     sync::{Mutex, oneshot},
 };
 
+use super::successor::start_successor;
 use crate::types::Drain;
 
 /// What ends the gateway.
@@ -17,49 +18,102 @@ pub enum Stop {
     Told(oneshot::Receiver<()>),
 }
 
+/// How the gateway ends.
+pub struct Ending {
+    /// What ends it.
+    pub stop: Stop,
+    /// It is told that another process has taken over, and how long streams have then.
+    pub handed_over: Option<oneshot::Receiver<Duration>>,
+    /// What lets everything under way end.
+    pub drain: Drain,
+    /// Is called once when that begins; gives how long what is under way has.
+    pub begin: Box<dyn Fn() -> Duration + Send + Sync>,
+}
+
 /// Our own signal source. Pingora's graceful end sleeps for a fixed time even when nothing is open
 /// and hears no second signal; so the drain is done here, and Pingora is told to end fast.
-pub(super) struct Ending {
-    pub(super) stop: Mutex<Stop>,
-    pub(super) drain: Drain,
-    /// Called when the drain begins; gives how long it may take.
-    pub(super) begin: Box<dyn Fn() -> Duration + Send + Sync>,
+pub(super) struct Watched(Mutex<Ending>);
+
+impl From<Ending> for Watched {
+    fn from(ending: Ending) -> Self {
+        Self(ending.into())
+    }
 }
 
 #[async_trait]
-impl ShutdownSignalWatch for Ending {
+impl ShutdownSignalWatch for Watched {
     async fn recv(&self) -> ShutdownSignal {
-        let mut stop = self.stop.lock().await;
-        match &mut *stop {
-            Stop::Told(word) => {
-                let _ = word.await;
-                self.drain().await;
+        let mut ending = self.0.lock().await;
+        let Ending { stop, handed_over, drain, begin } = &mut *ending;
+        let mut word = match Word::of(stop) {
+            Ok(word) => word,
+            Err(error) => {
+                tracing::error!(%error, "can't listen for signals");
+                return ShutdownSignal::FastShutdown;
             }
-            Stop::Signals => match Signals::listen() {
-                Ok(mut signals) => {
-                    signals.ending().await;
-                    tokio::select! {
-                        () = self.drain() => {}
-                        () = signals.ending() => tracing::warn!("second signal: ending at once"),
-                    }
-                }
-                Err(error) => tracing::error!(%error, "can't listen for signals"),
-            },
+        };
+        let timeout = tokio::select! {
+            () = word.comes() => None,
+            timeout = told(handed_over) => Some(timeout),
+        };
+        if let Some(timeout) = timeout {
+            tokio::select! {
+                () = drain.hand_over(timeout) => return ShutdownSignal::FastShutdown,
+                () = word.comes() => {}
+            }
+        }
+        let grace = begin();
+        tokio::select! {
+            () = drain.run(grace) => {}
+            () = word.comes() => tracing::warn!("second signal: ending at once"),
         }
         ShutdownSignal::FastShutdown
     }
 }
 
-impl Ending {
-    async fn drain(&self) {
-        let grace = (self.begin)();
-        self.drain.run(grace).await;
+/// Waits for another process to take over. Where nobody can, for ever.
+async fn told(handed_over: &mut Option<oneshot::Receiver<Duration>>) -> Duration {
+    match handed_over.take() {
+        Some(told) => match told.await {
+            Ok(timeout) => timeout,
+            Err(_) => pending().await,
+        },
+        None => pending().await,
+    }
+}
+
+/// The word that ends it.
+enum Word<'s> {
+    Told(Option<&'s mut oneshot::Receiver<()>>),
+    Signals(Signals),
+}
+
+impl<'s> Word<'s> {
+    fn of(stop: &'s mut Stop) -> std::io::Result<Self> {
+        Ok(match stop {
+            Stop::Told(word) => Self::Told(Some(word)),
+            Stop::Signals => Self::Signals(Signals::listen()?),
+        })
+    }
+
+    /// Waits for it. Cancelled, it loses none.
+    async fn comes(&mut self) {
+        match self {
+            Self::Signals(signals) => signals.ending().await,
+            Self::Told(Some(word)) => {
+                let _ = word.await;
+                *self = Self::Told(None);
+            }
+            // It comes once.
+            Self::Told(None) => pending().await,
+        }
     }
 }
 
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
 }
 
 /// SIGHUP: somebody wants the configuration to be read again. Unheard, it would end the process and
@@ -67,7 +121,7 @@ struct Signals {
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// From here on none ends the process. While nobody listens they are lost.
+    /// From here on none ends the process, and no SIGUSR2 either. While nobody listens they are lost.
     ///
     /// # Errors
     /// Where the system lets nobody listen.
@@ -75,7 +129,8 @@ impl Hangups {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let _within = runtime.enter();
         // What is set for the process stays set when this is gone.
-        signal(SignalKind::hangup()).map(drop)
+        signal(SignalKind::hangup()).map(drop)?;
+        signal(SignalKind::user_defined2()).map(drop)
     }
 
     /// From here on they are heard.
@@ -89,7 +144,7 @@ impl Hangups {
     /// Waits for one. Those that come before it is waited for are one.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            pending().await
         }
     }
 }
@@ -99,13 +154,22 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
     async fn ending(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.upgrade.recv() => {
+                    tracing::info!("SIGUSR2: starting the process that takes over");
+                    if let Err(error) = start_successor() {
+                        tracing::error!(%error, "it can't be started");
+                    }
+                }
+            }
         }
     }
 }

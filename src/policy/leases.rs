@@ -1,11 +1,15 @@
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{Hash, Hasher},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::limits::Holder;
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use super::limits::{BucketKey, Holder};
 use crate::types::{AddressGroup, Denial, Limit, Name};
 
 /// Open streams, counted by route and holder and by the client's address. It grows with open
@@ -14,6 +18,17 @@ use crate::types::{AddressGroup, Denial, Limit, Name};
 pub struct Leases {
     by_holder: Counts<(Name, Holder)>,
     by_address: Counts<AddressGroup>,
+    /// What owners are called where another process counts them too.
+    hasher: SipHasher13,
+    elsewhere: Arc<ArcSwap<LeaseCounts>>,
+}
+
+/// How many leases each owner has, as processes of one gateway tell each other. Of an owner only a hash
+/// under their [`BucketKey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseCounts {
+    holders: HashMap<u64, u32>,
+    addresses: HashMap<u64, u32>,
 }
 
 /// One open stream; returned by drop, on every way out.
@@ -32,6 +47,22 @@ struct Counted<K: Eq + Hash> {
 }
 
 impl Leases {
+    /// None is open. The processes of one gateway have the same key.
+    pub fn new(key: &BucketKey) -> Self {
+        Self { hasher: SipHasher13::new_with_key(key), ..Self::default() }
+    }
+
+    /// What is open here.
+    pub fn counts(&self) -> LeaseCounts {
+        let holders = self.by_holder.all(|holder| self.hash(holder));
+        LeaseCounts { holders, addresses: self.by_address.all(|address| self.hash(address)) }
+    }
+
+    /// What is open in the processes that this one has taken over from.
+    pub fn set_elsewhere(&self, counts: LeaseCounts) {
+        self.elsewhere.store(Arc::new(counts));
+    }
+
     /// Opens a stream of a holder, from an address.
     ///
     /// # Errors
@@ -41,7 +72,9 @@ impl Leases {
         (route, holder, max): (&Name, Holder, u32),
         (client, per_address): (IpAddr, u32),
     ) -> Result<Lease, Denial> {
-        let of_holder = self.by_holder.take((route.clone(), holder), max);
+        let by = (route.clone(), holder);
+        let max = self.left(|elsewhere| &elsewhere.holders, &by, max);
+        let of_holder = self.by_holder.take(by, max);
         let of_holder = of_holder.ok_or(Denial::Streams(Limit::MaxStreams))?;
         Ok(Lease { _of_holder: Some(of_holder), ..self.open_keyless(client, per_address)? })
     }
@@ -51,13 +84,56 @@ impl Leases {
     /// # Errors
     /// `Streams` where the address has `per_address` open.
     pub fn open_keyless(&self, client: IpAddr, per_address: u32) -> Result<Lease, Denial> {
-        let of_address = self.by_address.take(client.into(), per_address);
+        let by = client.into();
+        let per_address = self.left(|elsewhere| &elsewhere.addresses, &by, per_address);
+        let of_address = self.by_address.take(by, per_address);
         let of_address = of_address.ok_or(Denial::Streams(Limit::StreamsPerAddress))?;
         Ok(Lease { _of_holder: None, _of_address: of_address })
+    }
+
+    /// How many an owner may have here.
+    fn left(
+        &self,
+        of: impl Fn(&LeaseCounts) -> &HashMap<u64, u32>,
+        by: &impl Hash,
+        max: u32,
+    ) -> u32 {
+        let elsewhere = self.elsewhere.load();
+        let counts = of(&elsewhere);
+        // Nearly always: nobody is asked for a hash then. What holds no limit isn't cut either.
+        if counts.is_empty() || max == u32::MAX {
+            return max;
+        }
+        max.saturating_sub(counts.get(&self.hash(by)).copied().unwrap_or(0))
+    }
+
+    fn hash(&self, owner: &impl Hash) -> u64 {
+        let mut hasher = self.hasher;
+        owner.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl LeaseCounts {
+    /// With what another process has.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in
+            [(&mut self.holders, &other.holders), (&mut self.addresses, &other.addresses)]
+        {
+            for (owner, count) in theirs {
+                let sum = mine.entry(*owner).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+        }
     }
 }
 
 impl<K: Eq + Hash + Clone> Counts<K> {
+    fn all(&self, name: impl Fn(&K) -> u64) -> HashMap<u64, u32> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(by, count)| (name(by), *count)).collect()
+    }
+
     fn take(&self, by: K, max: u32) -> Option<Counted<K>> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&by).copied().unwrap_or(0);
@@ -101,6 +177,32 @@ mod tests {
 
     fn key(text: &str) -> Holder {
         Holder::Key(Secret::new(text.to_owned()).digest())
+    }
+
+    #[test]
+    fn what_is_open_in_an_older_process_counts_until_it_ends_there() {
+        let (old, new, route) =
+            (Leases::new(&[7; 16]), Leases::new(&[7; 16]), Name::parse("mcp").unwrap());
+        let open = |leases: &Leases, client: &str| {
+            leases.open((&route, key("k"), 2), (client.parse().unwrap(), 2))
+        };
+        let held = open(&old, "192.0.2.1").ok().unwrap();
+        let tell = || {
+            let told = serde_json::to_vec(&old.counts()).unwrap();
+            let mut counts = LeaseCounts::default();
+            counts.add(&serde_json::from_slice(&told).unwrap());
+            new.set_elsewhere(counts);
+        };
+        tell();
+        let second = open(&new, "192.0.2.1").ok().unwrap();
+        assert!(open(&new, "192.0.2.2").is_err(), "two of the key");
+        let client = "192.0.2.1".parse().unwrap();
+        assert!(new.open_keyless(client, 2).is_err(), "two of the address");
+        drop(held);
+        tell();
+        assert!(open(&new, "192.0.2.2").is_ok());
+        drop(second);
+        assert_eq!(old.counts(), LeaseCounts::default());
     }
 
     #[test]

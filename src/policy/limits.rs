@@ -1,7 +1,6 @@
 use std::{
     cell::Cell,
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hash},
+    hash::{Hash, Hasher},
     num::NonZeroU32,
     sync::Arc,
     time::Duration,
@@ -9,10 +8,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use governor::{RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos as GovernorNanos};
+use siphasher::sip::SipHasher13;
 
 use super::{
     Glob, Purse,
-    table::{Glance, Slot, Slots, Table},
+    table::{Bucket, Buckets, Glance, Slot, Slots, Table},
 };
 use crate::types::{AddressGroup, Denial, KeyDigest, Limit, Name, Nanos};
 
@@ -123,10 +123,15 @@ pub struct LimiterSizes {
     pub prefixes: usize,
 }
 
+/// What buckets are found by. Who doesn't have it can't make up keys that share a bucket. Random, and
+/// handed over with the buckets.
+pub type BucketKey = [u8; 16];
+
 /// The buckets, in tables whose size the configuration alone decides: made-up keys and addresses cost no
 /// memory.
 pub struct Limiter {
-    hasher: RandomState,
+    /// As `std` hashes, but with a key that another process can have too.
+    hasher: SipHasher13,
     configured: ArcSwap<Table>,
     proven: Table,
     addresses: Table,
@@ -135,9 +140,9 @@ pub struct Limiter {
 
 impl Limiter {
     /// Empty buckets.
-    pub fn new(sizes: LimiterSizes) -> Self {
+    pub fn new(sizes: LimiterSizes, key: &BucketKey) -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: SipHasher13::new_with_key(key),
             configured: ArcSwap::from_pointee(Table::new(sizes.configured)),
             proven: Table::new(sizes.proven),
             addresses: Table::new(sizes.addresses),
@@ -270,7 +275,30 @@ impl Limiter {
     }
 
     fn hash_one(&self, value: impl Hash) -> u64 {
-        self.hasher.hash_one(value)
+        let mut hasher = self.hasher;
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Every bucket that isn't full, for a process that takes over: one part for each table.
+    pub fn hand_over(&self, now: Nanos) -> Vec<Buckets> {
+        let is_known = |_: &Bucket| true;
+        // Who has used anything; of keys that the upstream accepted, that it did.
+        let is_used = |bucket: &Bucket| bucket.refills > 0;
+        let configured = self.configured.load();
+        let tables = [&**configured, &self.addresses, &self.prefixes];
+        let mut all: Vec<Buckets> = tables.map(|table| table.buckets(now, is_used)).into();
+        all.push(self.proven.buckets(now, is_known));
+        all
+    }
+
+    /// Puts in what another process has handed over. What there is no room for is as good as new.
+    pub fn take_over(&self, all: &[Buckets], now: Nanos) {
+        let configured = self.configured.load();
+        let tables = [&**configured, &self.addresses, &self.prefixes, &self.proven];
+        for (table, buckets) in tables.into_iter().zip(all) {
+            table.put(buckets, now);
+        }
     }
 }
 

@@ -26,8 +26,8 @@ pub use budgets::{
     write_used,
 };
 pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
-pub use leases::{Lease, Leases};
-pub use limits::{Aside, Charge, Holder, Limiter, LimiterSizes, Quota};
+pub use leases::{Lease, LeaseCounts, Leases};
+pub use limits::{Aside, BucketKey, Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};
 pub use pins::{NothingToAccept, Pin, PinLine, PinMode, Pins, Sighting};
 pub use places::{Places, Ticket};
@@ -39,4 +39,5 @@ pub use rules::{
     ArgumentRules, BadGlob, Check, Glob, Moment, Names, Rulebook, Rules, Scalar, names_a_resource,
     time,
 };
+pub use table::{Bucket, Buckets};
 pub use tool_limits::{ToolLimits, ToolRate};

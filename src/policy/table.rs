@@ -28,6 +28,18 @@ struct State {
     arrival: u64,
 }
 
+/// A bucket as another process can take it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Whose it is: a hash under the [`BucketKey`](super::BucketKey).
+    pub tag: u64,
+    /// In how many nanoseconds it will be full; below zero where it is.
+    pub refills: i64,
+}
+
+/// All buckets of a table.
+pub type Buckets = Vec<Bucket>;
+
 pub(super) struct Table {
     sets: Box<[Mutex<[State; WAYS]>]>,
 }
@@ -100,6 +112,33 @@ impl Table {
         Some(Slot { set, way, tag })
     }
 
+    /// Those of its buckets that are wanted.
+    pub(super) fn buckets(&self, now: Nanos, is_wanted: impl Fn(&Bucket) -> bool) -> Buckets {
+        let mut all = Vec::new();
+        for set in &self.sets {
+            let states = *set.lock().unwrap_or_else(PoisonError::into_inner);
+            let bucket = |state: &State| Bucket {
+                tag: state.tag,
+                refills: signed(state.arrival).saturating_sub(signed(now.0)),
+            };
+            let in_use = states.iter().filter(|state| state.tag != 0).map(bucket);
+            all.extend(in_use.filter(&is_wanted));
+        }
+        all
+    }
+
+    /// Puts buckets in, each where its owner will look for it.
+    pub(super) fn put(&self, all: &[Bucket], now: Nanos) {
+        for bucket in all {
+            // A tag is the hash itself.
+            let Some(slot) = self.claim(bucket.tag, now) else { continue };
+            let mut states = self.lock(slot.set);
+            if let Some(state) = states.as_mut().and_then(|states| states.get_mut(slot.way)) {
+                state.arrival = now.0.saturating_add_signed(bucket.refills);
+            }
+        }
+    }
+
     fn set_of(&self, hash: u64) -> usize {
         // The count of sets is a power of two; the tag uses the other bits too.
         usize::try_from(hash).unwrap_or(usize::MAX) & (self.sets.len() - 1)
@@ -109,6 +148,10 @@ impl Table {
         // A panic can't leave a state half written: it is two words, stored one after the other.
         Some(self.sets.get(set)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn signed(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// 0 marks a free slot.
@@ -190,5 +233,22 @@ mod tests {
         assert_eq!(table.claim(8, Nanos(99)), Some(slots[7]), "a key keeps its slot");
         assert!(table.claim(9, Nanos(100)).is_some(), "a refilled bucket may be forgotten");
         assert!(table.find(9).is_some() && table.find(1).is_none());
+    }
+
+    #[test]
+    fn buckets_go_to_a_table_of_another_size_and_another_clock() {
+        let (old, new) = (Table::new(64), Table::new(16));
+        for (hash, arrival) in [(1, 1_500), (77, 1_010), (1 << 40, 900)] {
+            let slot = old.claim(hash, Nanos(0)).unwrap();
+            Slots(&old).measure_and_replace(&slot, |_| Ok::<_, ()>(((), arrival.into()))).unwrap();
+        }
+        let mut used = old.buckets(Nanos(1_000), |bucket| bucket.refills > 0);
+        used.sort_by_key(|bucket| bucket.tag);
+        let bucket = |tag, refills| Bucket { tag, refills };
+        assert_eq!(used, [bucket(1, 500), bucket(77, 10)]);
+        new.put(&old.buckets(Nanos(1_000), |_| true), Nanos(50));
+        let mut there = new.buckets(Nanos(50), |_| true);
+        there.sort_by_key(|bucket| bucket.tag);
+        assert_eq!(there, [bucket(1, 500), bucket(77, 10), bucket(1 << 40, -50)]);
     }
 }

@@ -38,7 +38,9 @@ async fn http1(
 ) {
     let mut connection = Connection::new(transport);
     let mut watched = draining.clone();
-    let mut begun = pin!(watched.begun());
+    // Of a process that has handed over, who is connected is still answered, and the answer closes: at
+    // once, a request that is on its way would be lost.
+    let mut ending = pin!(watched.ending());
     let mut first = true;
     loop {
         let (limits, timeouts) = bounds(&state.world.load().snapshot, first);
@@ -49,7 +51,7 @@ async fn http1(
             // A request that has come is answered, drain or not.
             biased;
             next = next_request_head(&mut connection, limits, timeouts) => next,
-            () = &mut begun => Ok(NextHead::Closed),
+            () = &mut ending => Ok(NextHead::Closed),
             () = ticket.lost() => return state.metrics.connection_refused(&door.name, Shed),
         };
         if !ticket.stir() {

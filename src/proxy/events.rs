@@ -5,7 +5,7 @@ use super::legacy::Listening;
 use crate::{
     mcp::{EventScan, FirstEvent},
     observe::StreamGuard,
-    types::RequestId,
+    types::{Leave, Leaving, RequestId},
 };
 
 /// What is followed of an event stream.
@@ -16,11 +16,16 @@ pub(super) struct Events {
     pub(super) listening: Option<Listening>,
     /// After how long its client is to come back where the gateway ends it, in milliseconds.
     retry: u64,
+    /// When it ends in a process that has handed over.
+    late: u64,
 }
 
 /// Streams that end at once come back within this time, in milliseconds, each at a moment of its own:
 /// else the next process would begin with a flood. A browser's own choice is one for all.
 const COMES_BACK: (u64, u64) = (1_000, 15_000);
+
+/// What a stream is told that ends because another process has taken over.
+const HANDED_OVER: &str = ": handed over\n\n";
 
 /// Where a stream is that could be one of the legacy transport.
 pub(super) enum First {
@@ -44,13 +49,34 @@ impl Events {
             (false, _) => First::Passed,
         };
         let retry = request.spread(COMES_BACK.0, COMES_BACK.1);
-        Self { guard, scan: EventScan::default(), first, listening: None, retry }
+        let late = request.spread(0, 1_000);
+        Self { guard, scan: EventScan::default(), first, listening: None, retry, late }
     }
 
     /// The last words of a stream that the gateway ends, where none of its events is torn: when to come
     /// back. No event to anybody: it has no data (WHATWG HTML 9.2.6).
-    pub(super) fn farewell(&self) -> Option<String> {
-        self.may_speak().then(|| format!("retry: {}\n\n", self.retry))
+    pub(super) fn farewell(&self, why: Leave) -> Option<String> {
+        let retry = format!("retry: {}\n\n", self.retry);
+        let last = match why {
+            Leave::Cut => retry,
+            // Those of the legacy transport end in one moment, and an `EventSource` comes back itself.
+            Leave::HandedOver if self.scan.has_ids() || self.listening.is_some() => {
+                format!("{HANDED_OVER}{retry}")
+            }
+            Leave::HandedOver => HANDED_OVER.to_owned(),
+        };
+        self.may_speak().then_some(last)
+    }
+
+    /// When it ends in a process that has handed over. A stream of the legacy transport at once: what
+    /// its client posts would reach the other process, which knows of no such stream. In the middle of
+    /// an event none does.
+    pub(super) fn leaving(&self) -> Leaving {
+        match &self.listening {
+            _ if !self.may_speak() => Leaving::Never,
+            Some(_) => Leaving::AtOnce,
+            None => Leaving::Later(self.late),
+        }
     }
 
     /// Follows bytes that go to the client. How many events end in them.

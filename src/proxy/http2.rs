@@ -145,7 +145,7 @@ impl Site {
                     Result::ok,
                 )
             }
-            () = draining.begun() => None,
+            () = draining.ending() => None,
             () = ticket.lost() => {
                 self.shed();
                 None

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     live::Kind,
     mcp::Step,
-    types::{Denial, Limit},
+    types::{Denial, Leave, Leaving, Limit},
     wire::{BodyDecoder, Client, Connection, Decoded, Outgoing, Transport},
 };
 
@@ -57,7 +57,7 @@ enum Woken {
     ClientGone,
     Told(String),
     Silence,
-    Cut,
+    Leaving(Leave),
     Ended(Denial),
 }
 
@@ -173,17 +173,23 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
                     return self.flush().await.err().unwrap_or(Pumped::Whole);
                 }
                 Woken::UpstreamEnded | Woken::UpstreamReset => return Pumped::UpstreamGone,
-                Woken::Cut => return self.cut().await,
+                Woken::Leaving(why) => return self.leave(why).await,
                 Woken::Ended(why) => return Pumped::Ended(why),
             }
         }
     }
 
-    /// The grace is over. Between two events a stream has a clean end, and says when to come back;
+    /// The time is up. Between two events a stream has a clean end, and says when to come back;
     /// anything else was cut, and must not look whole.
-    async fn cut(&mut self) -> Pumped {
-        self.place.state.metrics.reached(Limit::Shutdown);
-        let Some(farewell) = self.events.as_ref().and_then(Events::farewell) else {
+    async fn leave(&mut self, why: Leave) -> Pumped {
+        let events = self.events.as_ref();
+        match (why, events.map(Events::leaving)) {
+            (Leave::Cut, _) => self.place.state.metrics.reached(Limit::Shutdown),
+            // It had no time of its own.
+            (Leave::HandedOver, Some(Leaving::AtOnce)) => {}
+            (Leave::HandedOver, _) => self.place.state.metrics.reached(Limit::DrainTimeout),
+        }
+        let Some(farewell) = events.and_then(|events| events.farewell(why)) else {
             return Pumped::Torn;
         };
         self.out.put(farewell.as_bytes());
@@ -208,6 +214,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         timer: &mut Pin<Box<Sleep>>,
     ) -> Woken {
         let may_speak = self.events.as_ref().is_some_and(Events::may_speak);
+        let leaving = self.events.as_ref().map_or(Leaving::Never, Events::leaving);
         let listening = self.events.as_mut().and_then(|events| events.listening.as_mut());
         let told = async {
             match listening {
@@ -218,7 +225,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         tokio::select! {
             // The cut first, or a talkative upstream would keep it from ever being seen.
             biased;
-            () = self.place.draining.cut() => Woken::Cut,
+            why = self.place.draining.leave(leaving) => Woken::Leaving(why),
             why = alive::ended(self.place.life.as_ref()) => Woken::Ended(why),
             filled = upstream.fill_large() => match filled {
                 Ok(0) => Woken::UpstreamEnded,

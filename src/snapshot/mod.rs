@@ -159,6 +159,8 @@ pub struct Timeouts {
     pub keep_alive_comment: Duration,
     /// What open streams get at SIGTERM.
     pub shutdown: Duration,
+    /// What they get at an upgrade.
+    pub drain_timeout: Duration,
 }
 
 /// `[log]`.

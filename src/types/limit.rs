@@ -63,6 +63,8 @@ limits! {
     KeepAliveComment = "timeouts.keep_alive_comment";
     /// What was under way at the end of the grace.
     Shutdown = "timeouts.shutdown";
+    /// A stream of a process that has handed over.
+    DrainTimeout = "timeouts.drain_timeout";
     /// Requests under way to one upstream.
     MaxRequests = "upstreams.max_requests";
     /// Open streams of one key.

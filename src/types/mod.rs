@@ -23,7 +23,7 @@ pub use credential::{Credential, CredentialForm};
 #[cfg(test)]
 pub(crate) use denial::tests::every_denial;
 pub use denial::{Denial, Face, Malformation};
-pub use drain::{Drain, Draining};
+pub use drain::{Drain, Draining, Leave, Leaving};
 pub use limit::Limit;
 pub use method::Method;
 pub use name::Name;

@@ -30,6 +30,8 @@ fn the_unit_keeps_its_folders_and_has_time_to_drain() {
         "RuntimeDirectoryMode=0700",
         "StateDirectory=portcullis",
         "StateDirectoryMode=0700",
+        "Type=notify-reload",
+        "NotifyAccess=main",
         "KillSignal=SIGTERM",
         "TimeoutStopSec=20s",
     ] {

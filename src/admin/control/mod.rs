@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -31,7 +31,7 @@ use super::{App, explained, guard, refusal};
 use crate::{
     live::Living,
     observe::{AuditSink, Metrics, Operation},
-    policy::{Bans, Revocations},
+    policy::{Bans, Leases, Revocations},
     types::FingerprintKey,
     upstream::World,
 };
@@ -58,6 +58,8 @@ pub struct Control {
     pub reload: mpsc::Sender<ReloadAsked>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Open streams.
+    pub leases: Leases,
 }
 
 impl Control {
@@ -82,12 +84,20 @@ pub fn control(control: Control) -> App {
         .route("/kill", routing::post(live::kill))
         .route("/revocations", routing::get(revocations::list).post(revocations::add))
         .route("/revocations/{consumer}", routing::delete(revocations::lift))
+        .route("/leases", routing::get(leases))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(guard::socket))
         .with_state(control);
     App(router)
+}
+
+/// For the process that has taken over from this one.
+async fn leases(State(Control { leases, .. }): State<Control>) -> Response {
+    // Thousands may be open.
+    let told = tokio::task::spawn_blocking(move || json(&leases.counts())).await;
+    told.unwrap_or_else(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal"))
 }
 
 /// What a body says; `text` is how it is written.

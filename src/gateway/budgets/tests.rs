@@ -26,7 +26,7 @@ fn keeper(dir: &Path) -> (Arc<Budgets>, BudgetKeeper, Metrics) {
     let budgets = Arc::new(Budgets::new(64, &TimeZone::UTC, Timestamp::now()));
     let metrics = Metrics::new(&LogSink::memory());
     let world = World::alone(snapshot);
-    let keeper = BudgetKeeper::new(&budgets, &metrics, &world);
+    let keeper = BudgetKeeper::new(&budgets, &metrics, (&world, ""));
     (budgets, keeper, metrics)
 }
 

@@ -19,15 +19,16 @@ use super::{
     doors::Doors,
     fleet::{self, Fleet},
     sizes,
+    upgrade::{Followed, Turnstile},
 };
 use crate::{
-    admin::{ReloadAnswer, ReloadAsked},
+    admin::{Ask, Family, ReloadAnswer, ReloadAsked},
     config::{self, Problem, Severity},
-    host::Hangups,
+    host::{self, Hangups, Notice},
     observe::ReloadOutcome,
     proxy::State,
     snapshot::Snapshot,
-    types::Nanos,
+    types::{Method, Nanos},
     upstream::World,
 };
 
@@ -48,6 +49,11 @@ pub(super) struct Reloader {
     pub(super) given: mpsc::Receiver<Given>,
     /// Who asks at the admin socket.
     pub(super) asked: mpsc::Receiver<ReloadAsked>,
+    /// The older processes, which go by the same file.
+    pub(super) family: Option<Arc<Family>>,
+    pub(super) turnstile: Turnstile,
+    /// The file of the process that has taken over.
+    pub(super) followed: Option<Followed>,
 }
 
 /// A configuration to put in force, and who hears what is wrong with it.
@@ -76,6 +82,16 @@ impl Running {
     }
 }
 
+/// By whom the file is read again.
+enum By {
+    Socket(ReloadAsked),
+    Signal,
+    /// It has changed, and is watched.
+    Change,
+    /// Another process has taken over, and has read it.
+    Successor,
+}
+
 /// What came of a file.
 struct Tried {
     snapshot: Option<Snapshot>,
@@ -97,38 +113,84 @@ impl Reloader {
         let (mut retired, mut tick) = (Vec::new(), time::interval(TURN));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let asked = tokio::select! {
+            let by = tokio::select! {
                 // Where there is no socket, nobody ever asks.
-                Some(asked) = self.asked.recv() => Some(asked),
-                Some(Given(snapshot, answer)) = self.given.recv() => {
-                    let before = Arc::clone(&self.main.world.load().snapshot);
-                    let applied = self.apply(snapshot);
-                    if applied.is_ok() {
-                        retired.push(before);
-                    }
-                    let _ = answer.send(applied);
+                Some(asked) = self.asked.recv() => By::Socket(asked),
+                Some(given) = self.given.recv() => {
+                    self.take(given, &mut retired);
                     continue;
                 }
-                () = hung_up(&mut hangups) => None,
+                () = hung_up(&mut hangups) => By::Signal,
+                file = followed(&mut self.followed) => {
+                    self.file = file.or(self.file.take());
+                    watched = watch::Watched::new(self.file.clone());
+                    By::Successor
+                }
                 _ = tick.tick() => {
                     retire(&mut retired);
                     if !watched.has_changed(&self.main.world).await {
                         continue;
                     }
-                    None
+                    By::Change
                 }
             };
             watched.is_read().await;
-            let before = Arc::clone(&self.main.world.load().snapshot);
-            let answer = self.reload().await;
-            if answer.applied {
-                retired.push(before);
-            }
+            self.reload_by(by, &mut retired).await;
             // Not with the tick alone: reloads that follow one another would keep it waiting.
             retire(&mut retired);
-            if let Some(ReloadAsked(answered)) = asked {
-                // Who asked may have gone.
-                let _ = answered.send(answer);
+        }
+    }
+
+    /// Puts in force what somebody has ready.
+    fn take(&self, Given(snapshot, answer): Given, retired: &mut Vec<Arc<Snapshot>>) {
+        let before = Arc::clone(&self.main.world.load().snapshot);
+        let applied = self.apply(snapshot);
+        if applied.is_ok() {
+            retired.push(before);
+        }
+        let _ = answer.send(applied);
+    }
+
+    async fn reload_by(&self, by: By, retired: &mut Vec<Arc<Snapshot>>) {
+        // The service is whoever has the listeners.
+        let is_service = !self.turnstile.is_gone();
+        if is_service {
+            host::notify(Notice::Reloading);
+        }
+        let before = Arc::clone(&self.main.world.load().snapshot);
+        let answer = self.reload().await;
+        if is_service {
+            host::notify(Notice::Ready);
+        }
+        let applied = answer.applied;
+        if applied {
+            retired.push(before);
+        }
+        match by {
+            // Who asked may have gone. The socket asks the others itself.
+            By::Socket(ReloadAsked(answered)) => drop(answered.send(answer)),
+            By::Signal if applied => self.tell_elders().await,
+            By::Successor if !applied => tracing::error!(
+                "another process has taken over by a file that can't be put in force here: what was \
+                 revoked by it goes on here; `portcullis kill` ends it"
+            ),
+            By::Signal | By::Change | By::Successor => {}
+        }
+    }
+
+    /// The older processes read the file too. Those that watch it would anyway.
+    async fn tell_elders(&self) {
+        let Some(family) = self.family.clone().filter(|family| !family.elders().is_empty()) else {
+            return;
+        };
+        let ask = move || family.ask(&Ask { method: Method::Post, path: "/reload", body: None });
+        for (elder, answer) in tokio::task::spawn_blocking(ask).await.unwrap_or_default() {
+            let answer = answer.map(|body| serde_json::from_slice::<ReloadAnswer>(&body));
+            if !matches!(answer, Ok(Ok(ReloadAnswer { applied: true, .. }))) {
+                tracing::error!(
+                    elder.pid,
+                    "an older process didn't read the file; its log says why"
+                );
             }
         }
     }
@@ -164,7 +226,11 @@ impl Reloader {
     /// Puts a configuration in force. Everything that can fail is done before anything is changed.
     fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
         let before = self.main.world.load_full();
-        let fixed = fixed::changed(&before.snapshot, &snapshot);
+        // One that has handed over only ends by it what it no longer lets be: nothing else counts there.
+        let fixed = match self.turnstile.is_gone() {
+            true => Vec::new(),
+            false => fixed::changed(&before.snapshot, &snapshot),
+        };
         if !fixed.is_empty() {
             return Err(fixed);
         }
@@ -214,6 +280,18 @@ async fn hung_up(hangups: &mut Option<Hangups>) {
         Some(hangups) => hangups.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until another process has taken over.
+async fn followed(told: &mut Option<Followed>) -> Option<PathBuf> {
+    if let Some(waiting) = told {
+        let file = waiting.await;
+        *told = None;
+        if let Ok(file) = file {
+            return file;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Lets go of configurations that nobody goes by any more. A hundred thousand consumers take a while,

@@ -101,6 +101,8 @@ families! {
     config_loaded: IntGaugeVec = "config_last_reload_success_timestamp_seconds" [];
     /// Configurations that were read again, by what became of them: those refused changed nothing.
     config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
+    /// Processes of this gateway: the one that serves, and older ones that let their streams end.
+    processes: IntGaugeVec = "family_processes" [];
     /// Always 1; its label is the version that runs.
     build: IntGaugeVec = "build_info" ["version"];
 }

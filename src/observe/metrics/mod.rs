@@ -353,6 +353,12 @@ impl Metrics {
         self.0.families.config_reloads.with_label_values(&[outcome.as_str()]).inc();
     }
 
+    /// So many processes of this gateway live.
+    pub fn processes(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.families.processes.with_label_values::<&str>(&[]).set(count);
+    }
+
     /// Notes that a configuration came into force now.
     pub fn config_loaded(&self) {
         let now = jiff::Timestamp::now().as_second();

@@ -21,6 +21,7 @@ fn driven() -> Metrics {
     metrics.endpoint_health(&postiz, "10.0.0.1:3000").set(true);
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
+    metrics.processes(1);
     metrics.banned("wrong_keys");
     metrics.banned_now(1);
     metrics.tool_changed(&postiz);

@@ -4,7 +4,8 @@ use crate::types::Secret;
 const ONE: NonZeroU32 = NonZeroU32::MIN;
 
 fn limiter() -> Limiter {
-    Limiter::new(LimiterSizes { configured: 64, proven: 8, addresses: 64, prefixes: 8 })
+    let sizes = LimiterSizes { configured: 64, proven: 8, addresses: 64, prefixes: 8 };
+    Limiter::new(sizes, &[7; 16])
 }
 
 fn quota(count: u32, seconds: u64, burst: u32) -> Quota {
@@ -86,4 +87,24 @@ fn a_glance_at_a_prefix_takes_nothing_from_it() {
         assert_eq!(glance(), Err(Denial::Rate { retry_after: minute, limit: Limit::WrongKeys }));
     }
     assert_eq!(limiter.glance_at_prefix(prefix, quota, Nanos(60_000_000_007)), Ok(()));
+}
+
+#[test]
+fn another_process_goes_on_with_the_same_buckets() {
+    let (old, new, route, key) = (limiter(), limiter(), Name::parse("mcp").unwrap(), key("k"));
+    let (then, now) = (Nanos(9_000_000_000_000), Nanos(5));
+    let group = "192.0.2.1".parse::<std::net::IpAddr>().unwrap().into();
+    let take = |limiter: &Limiter, now| {
+        let at = (ONE, now);
+        [
+            limiter.charge_configured(Charge::Key(&route, &key), quota(1, 60, 1), at).is_ok(),
+            limiter.charge_proven(Charge::Key(&route, &key), quota(1, 60, 1), at).is_ok(),
+            limiter.charge_address(Charge::Unproven(group), quota(1, 60, 1), at).is_ok(),
+        ]
+    };
+    assert_eq!(take(&old, then), [true; 3]);
+    new.take_over(&old.hand_over(then), now);
+    assert_eq!(take(&new, now), [false; 3]);
+    assert!(new.is_proven(Charge::Key(&route, &key)));
+    assert_eq!(take(&new, Nanos(60_000_000_006)), [true; 3]);
 }

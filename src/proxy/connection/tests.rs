@@ -34,12 +34,10 @@ fn state(snapshot: Snapshot) -> State {
     let log = LogSink::memory();
     State {
         world: World::alone(snapshot),
-        limiter: Arc::new(Limiter::new(LimiterSizes {
-            configured: 1,
-            proven: 1,
-            addresses: 1,
-            prefixes: 1,
-        })),
+        limiter: Arc::new(Limiter::new(
+            LimiterSizes { configured: 1, proven: 1, addresses: 1, prefixes: 1 },
+            &[7; 16],
+        )),
         bans: Arc::new(Bans::new(1)),
         budgets: Arc::new(Budgets::new(1, &jiff::tz::TimeZone::UTC, jiff::Timestamp::now())),
         revocations: Arc::default(),

@@ -14,6 +14,7 @@ mod reload;
 mod revocations;
 mod silence;
 mod starting;
+mod upgrade;
 
 use std::{
     io::{Read, Write},
