@@ -45,6 +45,7 @@ use tokio::{
     sync::Semaphore,
     task::JoinSet,
 };
+use tokio_util::task::TaskTracker;
 
 use crate::{observe::Metrics, upstream::World};
 
@@ -79,8 +80,13 @@ enum Asking {
 #[derive(Clone)]
 pub struct App(Router);
 
-/// Serves until `shutdown` is done; then open exchanges get a second.
-pub async fn serve(listening: Listening, app: App, shutdown: impl Future<Output = ()>) {
+/// Serves until `shutdown` is done; then open exchanges get a second. Those of the socket are `answering`
+/// for as long: who ends the last stream of a process that is about to end still reads so.
+pub async fn serve(
+    listening: Listening,
+    app: App,
+    (answering, shutdown): (&TaskTracker, impl Future<Output = ()>),
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
     tokio::pin!(shutdown);
@@ -91,13 +97,15 @@ pub async fn serve(listening: Listening, app: App, shutdown: impl Future<Output 
         };
         while open.try_join_next().is_some() {}
         if let Some((asking, permit)) = accepted {
-            let app = app.0.clone();
+            let (app, answering) = (app.0.clone(), answering.clone());
             open.spawn(async move {
                 match asking {
                     Asking::Peer(stream, peer) => {
                         converse(stream, app.layer(Extension(Peer(peer)))).await;
                     }
-                    Asking::Local(stream) => converse(stream, app).await,
+                    Asking::Local(stream) => {
+                        answering.track_future(converse(stream, app)).await;
+                    }
                 }
                 drop(permit);
             });

@@ -34,7 +34,9 @@ async fn plane() -> Plane {
     let (ready, (stop, stopped)) = (Readiness::default(), oneshot::channel::<()>());
     let app = monitor(Metrics::new(&LogSink::memory()), ready.clone(), world(ONE));
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let served = tokio::spawn(serve(Listening::Address(listener), app, shutdown));
+    let served = tokio::spawn(async {
+        serve(Listening::Address(listener), app, (&TaskTracker::new(), shutdown)).await;
+    });
     Plane { address, ready, stop, served }
 }
 

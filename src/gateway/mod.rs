@@ -203,7 +203,7 @@ impl Gateway {
         let (log, audit) = (self.state.log.clone(), self.state.audit.clone());
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
-        let lent = self.departure.lent.clone();
+        let (lent, answering) = (self.departure.lent.clone(), self.admin.answering.clone());
         let handed_over = self.departure.handed_over.take();
         let (services, departure) = self.services(draining, matches!(stop, Stop::Signals));
         let acme = Arc::clone(&keepers.acme);
@@ -215,7 +215,8 @@ impl Gateway {
             lent.close();
             world.load().snapshot.timeouts.shutdown
         };
-        host::run(services, Ending { stop, handed_over, drain, begin: Box::new(begin) });
+        let begin = Box::new(begin);
+        host::run(services, Ending { stop, handed_over, drain, begin, answering });
         keepers.turn();
         departure.end();
         if let Some(auditor) = audit {

@@ -1,6 +1,7 @@
 use std::{io, net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
 
 use tokio::{net, sync::mpsc};
+use tokio_util::task::TaskTracker;
 
 use super::{
     boot::BootError,
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct Planes {
     address: Option<std::net::TcpListener>,
     socket: Option<UnixListener>,
+    /// What is being answered on the socket.
+    pub(super) answering: TaskTracker,
 }
 
 impl Planes {
@@ -35,7 +38,7 @@ impl Planes {
             sockets.unix(path).map_err(failed)
         });
         let (socket, file) = bound.transpose()?.unzip();
-        Ok((Self { address, socket }, file))
+        Ok((Self { address, socket, answering: TaskTracker::new() }, file))
     }
 
     /// Where the address is.
@@ -74,9 +77,9 @@ impl Planes {
             let socket = self.socket.map(Bound::Socket);
             let always = Turnstile::new();
             tokio::join!(
-                serve(address, monitor, &turnstile),
-                serve(socket, for_all, &turnstile),
-                serve(own.map(Bound::Socket), control, &always),
+                serve(address, monitor, (&self.answering, &turnstile)),
+                serve(socket, for_all, (&self.answering, &turnstile)),
+                serve(own.map(Bound::Socket), control, (&self.answering, &always)),
             );
         }
     }
@@ -102,11 +105,13 @@ impl Bound {
     }
 }
 
-async fn serve(bound: Option<Bound>, app: App, turnstile: &Turnstile) {
+async fn serve(bound: Option<Bound>, app: App, (answering, turnstile): (&TaskTracker, &Turnstile)) {
     let Some(bound) = bound else { return };
     while turnstile.opens().await {
         match bound.listening() {
-            Ok(listening) => admin::serve(listening, app.clone(), turnstile.shuts()).await,
+            Ok(listening) => {
+                admin::serve(listening, app.clone(), (answering, turnstile.shuts())).await;
+            }
             Err(error) => return tracing::error!(%error, "the admin plane can't be served"),
         }
     }

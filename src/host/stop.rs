@@ -5,10 +5,15 @@ use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, oneshot},
+    time::timeout,
 };
+use tokio_util::task::TaskTracker;
 
 use super::successor::start_successor;
 use crate::types::Drain;
+
+/// How long an answer to an operator may hold up the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What ends the gateway.
 pub enum Stop {
@@ -28,6 +33,8 @@ pub struct Ending {
     pub drain: Drain,
     /// Is called once when that begins; gives how long what is under way has.
     pub begin: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// What is being answered to operators. When all else has ended, that gets a second.
+    pub answering: TaskTracker,
 }
 
 /// Our own signal source. Pingora's graceful end sleeps for a fixed time even when nothing is open
@@ -44,21 +51,28 @@ impl From<Ending> for Watched {
 impl ShutdownSignalWatch for Watched {
     async fn recv(&self) -> ShutdownSignal {
         let mut ending = self.0.lock().await;
-        let Ending { stop, handed_over, drain, begin } = &mut *ending;
+        ending.comes().await;
+        ending.answering.close();
+        let _ = timeout(LAST_ANSWERS, ending.answering.wait()).await;
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Ending {
+    /// Waits until there is nothing left to do.
+    async fn comes(&mut self) {
+        let Self { stop, handed_over, drain, begin, .. } = self;
         let mut word = match Word::of(stop) {
             Ok(word) => word,
-            Err(error) => {
-                tracing::error!(%error, "can't listen for signals");
-                return ShutdownSignal::FastShutdown;
-            }
+            Err(error) => return tracing::error!(%error, "can't listen for signals"),
         };
-        let timeout = tokio::select! {
+        let given = tokio::select! {
             () = word.comes() => None,
-            timeout = told(handed_over) => Some(timeout),
+            given = told(handed_over) => Some(given),
         };
-        if let Some(timeout) = timeout {
+        if let Some(given) = given {
             tokio::select! {
-                () = drain.hand_over(timeout) => return ShutdownSignal::FastShutdown,
+                () = drain.hand_over(given) => return,
                 () = word.comes() => {}
             }
         }
@@ -67,7 +81,6 @@ impl ShutdownSignalWatch for Watched {
             () = drain.run(grace) => {}
             () = word.comes() => tracing::warn!("second signal: ending at once"),
         }
-        ShutdownSignal::FastShutdown
     }
 }
 

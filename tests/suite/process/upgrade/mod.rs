@@ -4,9 +4,11 @@
 mod calls;
 mod failing;
 mod family;
+mod following;
 mod manager;
 mod state;
 mod streams;
+mod tls;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -233,9 +235,14 @@ impl Wire {
     }
 
     /// Opens a stream.
-    fn open(mut self, target: &str) -> Self {
+    fn open(self, target: &str) -> Self {
+        self.open_as(target, "one")
+    }
+
+    /// The same, with another key.
+    fn open_as(mut self, target: &str, key: &str) -> Self {
         let request = format!(
-            "GET {target} HTTP/1.1\r\nhost: a.test\r\nauthorization: Bearer one\r\n\
+            "GET {target} HTTP/1.1\r\nhost: a.test\r\nauthorization: Bearer {key}\r\n\
              accept: text/event-stream\r\n\r\n"
         );
         self.0.get_mut().write_all(request.as_bytes()).unwrap();
