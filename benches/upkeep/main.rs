@@ -5,7 +5,8 @@
 //! how many streams, any other word chooses changes (`reload`, `swap`, `upgrade`), and `large` makes every
 //! other reload one of a file with 100,000 consumers and 100,000 nets. It prints what
 //! became of streams and calls, and how long they took when nothing changed and when something did, and
-//! ends with 1 where one was cut or failed.
+//! ends with 1 where one was cut or failed. At the end the key of all streams is revoked, wherever they
+//! are by then.
 
 mod calls;
 mod changes;
@@ -92,6 +93,8 @@ async fn run(plan: Plan) -> Outcome<ExitCode> {
     lanes.end().await;
     let report = meter.report(held.alive());
     write!(io::stdout(), "{report}")?;
+    let (live, took) = (held.alive(), gateway.revoke(&held).await?);
+    writeln!(io::stdout(), "revoke   {live} streams to their last byte in {took:.1?}")?;
     drop(held);
     gateway.end().await?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
