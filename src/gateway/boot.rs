@@ -52,6 +52,14 @@ pub enum BootError {
         /// What is wrong.
         source: io::Error,
     },
+    /// Who is revoked was marked by another salt.
+    #[error(
+        "[state] dir: {}: the file `fingerprint-salt` beside it is another than when these keys were \
+         revoked, so none of them would be known again; put the old one back, or remove this file and \
+         revoke again who has to be",
+        .0.display()
+    )]
+    Salt(PathBuf),
     /// The admin socket can't be made.
     #[error("[admin] socket: {}: {source}", .path.display())]
     AdminSocket {

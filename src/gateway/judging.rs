@@ -5,7 +5,6 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::revocations;
 use crate::{
     proxy::{self, State},
     snapshot::Snapshot,
@@ -38,19 +37,12 @@ pub(super) async fn keep_judging(state: Arc<State>) {
         }
         let state = Arc::clone(&state);
         // Thousands may live, and a hundred thousand have keys.
-        let judge = move || judge(&state, now, judged.as_ref());
+        let judge = move || judge(&state, now);
         judged = tokio::task::spawn_blocking(judge).await.ok();
     }
 }
 
-fn judge(
-    state: &State,
-    (snapshot, changes, at): (Arc<Snapshot>, u64, u64),
-    before: Option<&Judged>,
-) -> Judged {
-    if before.is_none_or(|before| !Arc::ptr_eq(&before.snapshot, &snapshot)) {
-        revocations::let_go(&state.revocations, &snapshot, &state.fingerprints);
-    }
+fn judge(state: &State, (snapshot, changes, at): (Arc<Snapshot>, u64, u64)) -> Judged {
     let ended = proxy::judge_again(state);
     if ended > 0 {
         tracing::info!(ended, "what was under way and would no longer be let in was ended");

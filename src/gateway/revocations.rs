@@ -7,10 +7,9 @@ use super::{
     kept_file::{self, KeptFile, Line},
 };
 use crate::{
-    policy::{Revocations, read_revocation, write_revocation},
+    policy::{Revocations, read_revocation, read_salt, write_revocation, write_salt},
     proxy::State,
-    snapshot::{Snapshot, UnknownKeys},
-    types::FingerprintKey,
+    types::{FingerprintKey, KeyMark},
 };
 
 /// How soon it is tried again to write what couldn't be. What changes is written at once.
@@ -19,28 +18,39 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The name of the file.
 const FILE: &str = "revocations";
 
+/// What is said of a process that has other marks for the same keys.
+const OTHER_SALT: &str = "what it has revoked was marked by another fingerprint-salt than that of \
+                          [state] dir; put back the file that was there when it started";
+
 /// Keeps revocations over a restart, where there is a state directory.
 pub(super) struct RevocationKeeper {
     revocations: Arc<Revocations>,
     file: Option<KeptFile>,
+    /// By what the marks are made.
+    salt: KeyMark,
 }
 
 impl RevocationKeeper {
-    /// The keeper of these revocations, with those of the file and of the process before put back that
-    /// still mean something.
+    /// The keeper of these revocations, with those of the file and of the process before put back.
+    ///
+    /// # Errors
+    /// Where it can't be read who is revoked, or by another salt: then no mark is any key's, and whoever
+    /// is revoked would be let in.
     pub(super) fn new(state: &State, taken: &str) -> Result<Self, BootError> {
         let now = Arc::clone(&state.world.load().snapshot);
-        let revocations = Arc::clone(&state.revocations);
+        let (revocations, salt) = (Arc::clone(&state.revocations), &state.fingerprints);
         let file = now.state_dir.as_deref().map(|dir| {
-            restore(&revocations, dir)?;
+            let is_old = restore(&revocations, dir, salt)?;
             let changes = *revocations.changes().borrow();
-            Ok(KeptFile::new(dir, FILE, Some(changes)))
+            Ok(KeptFile::new(dir, FILE, (!is_old).then_some(changes)))
         });
         let file = file.transpose()?;
-        kept_file::take_over_strictly(taken, |line| put_back(&revocations, line), FILE)?;
-        let keeper = Self { revocations, file };
-        let_go(&keeper.revocations, &now, &state.fingerprints);
-        Ok(keeper)
+        let mut reading = Reading::new(&revocations, salt);
+        kept_file::take_over_strictly(taken, |line| reading.line(line), FILE)?;
+        if reading.is_foreign {
+            return Err(BootError::Upgrade(OTHER_SALT.to_owned()));
+        }
+        Ok(Self { revocations, file, salt: state.fingerprints.own_mark() })
     }
 
     /// Writes what has changed. Ends only when dropped.
@@ -75,36 +85,58 @@ impl RevocationKeeper {
 
     /// All that is kept.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        for revoked in self.revocations.list() {
+        let (mut text, list) = (String::new(), self.revocations.list());
+        // Where nobody is revoked another salt does no harm.
+        if !list.is_empty() {
+            write_salt(&mut text, self.salt);
+        }
+        for revoked in list {
             write_revocation(&mut text, &revoked);
         }
         text
     }
 }
 
-fn restore(revocations: &Revocations, dir: &Path) -> Result<(), BootError> {
-    kept_file::read_strictly(dir, FILE, |line| put_back(revocations, line))
+/// What is read of a file, line by line.
+struct Reading<'r> {
+    revocations: &'r Revocations,
+    /// By what the marks are made here.
+    salt: KeyMark,
+    /// The file says by what its marks were made.
+    says_salt: bool,
+    /// By another one.
+    is_foreign: bool,
 }
 
-fn put_back(revocations: &Revocations, line: &str) -> Line {
-    match read_revocation(line).map(|revoked| revocations.add(revoked)) {
-        Some(Ok(_)) => Line::Used,
-        Some(Err(_)) | None => Line::Damaged,
+impl<'r> Reading<'r> {
+    fn new(revocations: &'r Revocations, salt: &FingerprintKey) -> Self {
+        Self { revocations, salt: salt.own_mark(), says_salt: false, is_foreign: false }
+    }
+
+    fn line(&mut self, line: &str) -> Line {
+        if let Some(salt) = read_salt(line) {
+            self.says_salt = true;
+            self.is_foreign |= salt != self.salt;
+            return Line::Used;
+        }
+        match read_revocation(line).map(|revoked| self.revocations.add(revoked)) {
+            Some(Ok(_)) => Line::Used,
+            Some(Err(_)) | None => Line::Damaged,
+        }
     }
 }
 
-/// Lets go of revoked keys that the configuration refuses itself: no consumer has them, and no route
-/// forwards keys that nobody has.
-pub(super) fn let_go(revocations: &Revocations, snapshot: &Snapshot, salt: &FingerprintKey) {
-    let forwards = |unknown: UnknownKeys| unknown == UnknownKeys::Forward;
-    let mut routes = snapshot.routes.iter().filter_map(|route| route.mcp());
-    if revocations.list().is_empty() || routes.any(|rules| forwards(rules.unknown_keys)) {
-        return;
+/// Puts back what the file says. Whether it is to be written anew.
+fn restore(
+    revocations: &Revocations,
+    dir: &Path,
+    salt: &FingerprintKey,
+) -> Result<bool, BootError> {
+    let mut reading = Reading::new(revocations, salt);
+    kept_file::read_strictly(dir, FILE, |line| reading.line(line))?;
+    if reading.is_foreign {
+        return Err(BootError::Salt(dir.join(FILE)));
     }
-    let marks: std::collections::HashSet<_> =
-        snapshot.consumers.keys().map(|key| salt.mark(key)).collect();
-    for consumer in revocations.keep_only(|mark| marks.contains(mark)) {
-        tracing::info!(%consumer, "no longer revoked: the configuration has its key no more");
-    }
+    // Of a version that didn't say it.
+    Ok(!reading.says_salt && !revocations.list().is_empty())
 }

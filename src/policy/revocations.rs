@@ -13,14 +13,16 @@ use tokio::sync::watch;
 
 use crate::types::{KeyMark, Name};
 
-/// The most consumers that are revoked at once. Whoever has more of them takes them out of the file.
+/// The most consumers that are revoked at once.
 const MOST: usize = 10_000;
 
-/// The keys that a revocation is of, at most: a consumer has two, and may have been given new ones.
-const KEYS: usize = 16;
+/// The most keys of all of them: a consumer has two, and may have been given new ones. No bound of its
+/// own for each, or who gets a new key often enough would have an old one count again.
+const MOST_KEYS: usize = 16 * MOST;
 
-/// Keys that an operator has revoked. What is held against a key counts whatever the configuration
-/// says of it, until it says itself that the key is none.
+/// Keys that an operator has revoked. What is held against a key counts whatever a configuration says
+/// of it, and also while one says nothing: only an operator lifts it. A file that lacks a consumer for
+/// a moment, and the next that has it again, would let in who was revoked.
 pub struct Revocations {
     by_name: Mutex<BTreeMap<Name, Revocation>>,
     marks: ArcSwap<HashSet<KeyMark>>,
@@ -42,7 +44,7 @@ pub struct Revocation {
     pub keys: Vec<KeyMark>,
 }
 
-/// There is no room for another.
+/// There is no room for another, and room is never made: whoever it was taken from would be let in.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyRevocations;
 
@@ -63,23 +65,18 @@ impl Revocations {
     /// Revokes the keys of a consumer, beside those that it had before. Which change that is.
     ///
     /// # Errors
-    /// Where 10,000 consumers are revoked already.
+    /// Where 10,000 consumers or 160,000 keys are revoked already. Then nothing has changed.
     pub fn add(&self, revoked: Revocation) -> Result<u64, TooManyRevocations> {
         let mut by_name = self.by_name();
-        let Revocation { name, since, keys } = revoked;
-        let has_room = by_name.len() < MOST || by_name.contains_key(&name);
-        if !has_room {
+        let Revocation { name, since, mut keys } = revoked;
+        let before = by_name.get(&name).map(|before| &before.keys[..]);
+        keys.retain(|key| !before.is_some_and(|before| before.contains(key)));
+        let has_room = by_name.len() < MOST || before.is_some();
+        if !has_room || count(&by_name).saturating_add(keys.len()) > MOST_KEYS {
             return Err(TooManyRevocations);
         }
         let fresh = || Revocation { name: name.clone(), since, keys: Vec::new() };
-        let before = by_name.entry(name.clone()).or_insert_with(fresh);
-        for key in keys {
-            if !before.keys.contains(&key) {
-                before.keys.push(key);
-            }
-        }
-        let surplus = before.keys.len().saturating_sub(KEYS);
-        before.keys.drain(..surplus);
+        by_name.entry(name.clone()).or_insert_with(fresh).keys.append(&mut keys);
         Ok(self.changed(&by_name))
     }
 
@@ -89,22 +86,6 @@ impl Revocations {
         let before = by_name.len();
         by_name.retain(|revoked, _| revoked.as_str() != name);
         (by_name.len() < before).then(|| self.changed(&by_name))
-    }
-
-    /// Lets go of keys that the configuration itself has no use for. Whose they were.
-    pub fn keep_only(&self, needed: impl Fn(&KeyMark) -> bool) -> Vec<Name> {
-        let mut by_name = self.by_name();
-        let before: usize = by_name.values().map(|revoked| revoked.keys.len()).sum();
-        by_name.values_mut().for_each(|revoked| revoked.keys.retain(&needed));
-        let is_over =
-            |(name, revoked): (&Name, &Revocation)| revoked.keys.is_empty().then(|| name.clone());
-        let over: Vec<Name> = by_name.iter().filter_map(is_over).collect();
-        by_name.retain(|_, revoked| !revoked.keys.is_empty());
-        let after: usize = by_name.values().map(|revoked| revoked.keys.len()).sum();
-        if after != before {
-            self.changed(&by_name);
-        }
-        over
     }
 
     /// All of them, by name.
@@ -142,6 +123,23 @@ impl Revocations {
     }
 }
 
+fn count(by_name: &BTreeMap<Name, Revocation>) -> usize {
+    by_name.values().map(|revoked| revoked.keys.len()).sum()
+}
+
+/// Before the mark of the salt, in the file. No name begins so.
+const SALT: &str = "#salt ";
+
+/// Writes the line that says by which salt the marks of the others were made.
+pub fn write_salt(out: &mut String, salt: KeyMark) {
+    let _ = writeln!(out, "{SALT}{}", salt.to_hex());
+}
+
+/// Reads that line; `None` where it is another.
+pub fn read_salt(line: &str) -> Option<KeyMark> {
+    line.strip_prefix(SALT).and_then(KeyMark::parse_hex)
+}
+
 /// Writes a line of the file: the name, since when, and the marks of its keys.
 pub fn write_revocation(out: &mut String, Revocation { name, since, keys }: &Revocation) {
     let _ = write!(out, "{} {since:.0}", name.as_str());
@@ -157,7 +155,7 @@ pub fn read_revocation(line: &str) -> Option<Revocation> {
     let mut words = line.split(' ');
     let (name, since) = (Name::parse(words.next()?)?, words.next()?.parse().ok()?);
     let keys: Option<Vec<KeyMark>> = words.map(KeyMark::parse_hex).collect();
-    let keys = keys.filter(|keys| (1..=KEYS).contains(&keys.len()))?;
+    let keys = keys.filter(|keys| !keys.is_empty())?;
     Some(Revocation { name, since, keys })
 }
 
@@ -191,16 +189,30 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configuration_refuses_itself_is_let_go_of() {
+    fn no_key_is_lifted_because_its_consumer_got_many_new_ones() {
         let revocations = Revocations::default();
-        revocations.add(revocation("a", &["1", "2"])).unwrap();
-        let added = revocations.add(revocation("b", &["3"])).unwrap();
-        let over = revocations.keep_only(|key| *key == mark("2"));
-        assert_eq!(over, [Name::parse("b").unwrap()]);
-        assert!(revocations.has(|| mark("2")) && !revocations.has(|| mark("1")));
-        assert_eq!(*revocations.changes().borrow(), added + 1);
-        assert!(revocations.keep_only(|_| true).is_empty());
-        assert_eq!(*revocations.changes().borrow(), added + 1, "nothing has changed");
+        let keys: Vec<String> = (0..40).map(|key| key.to_string()).collect();
+        for key in &keys {
+            revocations.add(revocation("c", &[key])).unwrap();
+        }
+        assert!(keys.iter().all(|key| revocations.has(|| mark(key))));
+        let mut line = String::new();
+        write_revocation(&mut line, &revocations.list()[0]);
+        assert_eq!(read_revocation(line.trim_end()).unwrap().keys.len(), 40);
+    }
+
+    #[test]
+    fn where_there_is_no_room_nothing_is_revoked_and_nothing_lifted() {
+        let revocations = Revocations::default();
+        let many = |name: &str, keys: std::ops::Range<usize>| {
+            let keys: Vec<KeyMark> = keys.map(|key| mark(&key.to_string())).collect();
+            Revocation { keys, ..revocation(name, &[]) }
+        };
+        revocations.add(many("c", 0..MOST_KEYS)).unwrap();
+        assert_eq!(revocations.add(many("d", 0..1)), Err(TooManyRevocations));
+        assert_eq!(revocations.add(many("c", MOST_KEYS..MOST_KEYS + 1)), Err(TooManyRevocations));
+        revocations.add(many("c", 0..2)).expect("they are there already");
+        assert_eq!(revocations.list()[0].keys.len(), MOST_KEYS);
     }
 
     #[test]
@@ -212,5 +224,9 @@ mod tests {
         for bad in ["", "c", "c 1970-01-01T00:00:00Z", "c soon 00", "c 1970-01-01T00:00:00Z 00"] {
             assert_eq!(read_revocation(bad), None, "{bad}");
         }
+        let (mut salt, of_it) = (String::new(), FingerprintKey::new(b"salt").own_mark());
+        write_salt(&mut salt, of_it);
+        assert_eq!(read_salt(salt.trim_end()), Some(of_it));
+        assert!(read_salt(line.trim_end()).is_none() && read_revocation(salt.trim_end()).is_none());
     }
 }

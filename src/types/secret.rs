@@ -199,6 +199,12 @@ impl FingerprintKey {
         SessionMark(NonZeroU64::MIN | self.shown.hash(id))
     }
 
+    /// What tells this salt from another, and nothing else of it.
+    pub fn own_mark(&self) -> KeyMark {
+        // No key's mark: a digest has 32 bytes.
+        KeyMark(self.kept.hash(b"salt").as_bytes())
+    }
+
     /// The mark of a key.
     pub fn mark(&self, key: &KeyDigest) -> KeyMark {
         KeyMark(self.kept.hash(&key.0).as_bytes())

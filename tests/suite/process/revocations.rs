@@ -56,7 +56,7 @@ fn a_revocation_that_was_answered_outlives_a_kill_and_its_file_has_no_key() {
     process.child.wait().unwrap();
     assert!(answer.contains("\"kept\":true"), "{answer}");
     let kept = fs::read_to_string(state.path().join("revocations")).unwrap();
-    assert!(kept.starts_with("alice ") && kept.lines().count() == 1, "{kept}");
+    assert!(kept.contains("\nalice ") && kept.lines().count() == 2, "{kept}");
     assert!(!kept.contains(DIGEST) && !kept.contains(&DIGEST[..16]), "{kept}");
     let process = start(state.path());
     assert!(call(&process).starts_with(b"HTTP/1.1 401"));
@@ -78,4 +78,30 @@ fn where_it_cannot_be_read_who_is_revoked_nobody_is_served() {
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("revocations: line 1") && said.contains("revoke again"), "{said}");
     assert!(state.join("revocations").exists(), "nothing is lost");
+}
+
+/// By another salt the same key has another mark, and would be let in.
+#[test]
+fn where_the_salt_is_another_nobody_is_served_until_it_is_said_who_is_revoked() {
+    let state = TempDir::new().unwrap();
+    let process = start(state.path());
+    assert!(revoke(state.path()).contains("\"kept\":true"));
+    process.end();
+    let salt = state.path().join("fingerprint-salt");
+    let kept = fs::read(&salt).unwrap();
+    let dir = TempDir::new().unwrap();
+    for renew in [|salt: &Path| fs::remove_file(salt), |salt: &Path| fs::write(salt, [7; 32])] {
+        renew(&salt).unwrap();
+        let text = config(&super::free().to_string(), "127.0.0.1:1");
+        let text = format!("{text}[state]\ndir = {:?}\n", state.path());
+        let ended = super::portcullis(&dir, &text).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("fingerprint-salt") && said.contains("revoke again"), "{said}");
+    }
+    fs::write(&salt, kept).unwrap();
+    let process = start(state.path());
+    assert!(call(&process).starts_with(b"HTTP/1.1 401"));
+    assert!(process.says("\"reason\":\"key_revoked\""));
+    process.end();
 }
