@@ -22,7 +22,7 @@ use crate::{
     host::{Socket, accept_all},
     observe::{ConnectionOutcome, HandshakeOutcome},
     policy::{Places, Ticket},
-    proxy::{self, Door, DoorKind, State},
+    proxy::{self, Door, DoorKind, State, Visitor},
     snapshot::{Listener, ListenerKind, Snapshot, Tls},
     types::{Draining, Limit, Name},
     wire::Transport,
@@ -199,6 +199,7 @@ impl Way {
         }
         // Where the system has no such bound, its own has to do.
         let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MOST_UNSENT);
+        let via = peer.ip();
         let peer = if self.wants_header {
             tokio::select! {
                 // Boxed, as the handshake is.
@@ -238,7 +239,7 @@ impl Way {
             }
         };
         let door = Arc::clone(&self.door);
-        proxy::serve(state, door, (peer, ticket), transport, draining).await;
+        proxy::serve(state, door, Visitor { peer, via, ticket }, transport, draining).await;
     }
 
     /// The peer that a PROXY header tells, once it has been let in as any other; `None` where the

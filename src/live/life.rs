@@ -42,6 +42,8 @@ pub struct Whose {
     pub key: Option<KeyDigest>,
     /// The consumer, if the key is one's.
     pub consumer: Option<Name>,
+    /// Whose connection it came by: the peer's, and the one's who told of that peer.
+    pub brought_by: [IpAddr; 2],
 }
 
 /// What a message asks for by name.

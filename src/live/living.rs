@@ -7,8 +7,8 @@ use std::{
     },
 };
 
-use super::life::Life;
-use crate::types::Denial;
+use super::{lately::Lately, life::Life, which::Which};
+use crate::types::{Denial, FingerprintKey};
 
 /// How many are looked at in one go. A worker that registers one waits no longer than for so many.
 const AT_ONCE: usize = 128;
@@ -19,6 +19,7 @@ pub struct Living {
     own: Arc<Roll>,
     all: Arc<Mutex<Vec<Arc<Roll>>>>,
     judgements: Arc<AtomicU64>,
+    lately: Arc<Mutex<Lately>>,
 }
 
 /// What lives at one worker. Its length is the most that ever lived there at once.
@@ -42,7 +43,7 @@ impl Default for Living {
     fn default() -> Self {
         let own = Arc::<Roll>::default();
         let all = Arc::new(Mutex::new(vec![Arc::clone(&own)]));
-        Self { own, all, judgements: Arc::default() }
+        Self { own, all, judgements: Arc::default(), lately: Arc::default() }
     }
 }
 
@@ -51,7 +52,12 @@ impl Living {
     pub fn for_worker(&self) -> Self {
         let own = Arc::<Roll>::default();
         self.rolls().push(Arc::clone(&own));
-        Self { own, all: Arc::clone(&self.all), judgements: Arc::clone(&self.judgements) }
+        Self {
+            own,
+            all: Arc::clone(&self.all),
+            judgements: Arc::clone(&self.judgements),
+            lately: Arc::clone(&self.lately),
+        }
     }
 
     /// Enters one, until what is given back is dropped.
@@ -82,6 +88,28 @@ impl Living {
     /// All that lives is about to be judged again. What enters from now on sees that it was.
     pub fn is_judged(&self) {
         self.judgements.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends what is meant, for an operator. How many that were.
+    pub fn kill(&self, which: &Which, salt: &FingerprintKey) -> u64 {
+        let mut lately = self.lately();
+        self.is_judged();
+        lately.ended(self.judgements(), which.clone());
+        drop(lately);
+        let mut ended = 0;
+        self.each(|life| {
+            ended += u64::from(which.means(life, salt) && life.end(Denial::Killed));
+        });
+        ended
+    }
+
+    /// Whether an operator has ended it since that judgement, before it was entered.
+    pub fn was_killed(&self, life: &Life, since: u64, salt: &FingerprintKey) -> bool {
+        self.lately().meant(life, since, salt)
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rolls(&self) -> MutexGuard<'_, Vec<Arc<Roll>>> {
@@ -162,6 +190,7 @@ mod tests {
             is_web: false,
             key: None,
             consumer: None,
+            brought_by: [IpAddr::V4(Ipv4Addr::LOCALHOST); 2],
         };
         Life::new((RequestId::next(), Nanos::now()), whose, (None, Box::default()), None)
     }
@@ -190,6 +219,24 @@ mod tests {
         let own = all.enter(life());
         assert_eq!(count(&one), 1);
         drop(own);
+    }
+
+    #[test]
+    fn what_is_entered_behind_a_kill_that_meant_it_is_known() {
+        let (living, salt) = (Living::default(), FingerprintKey::new(b"salt"));
+        let before = living.judgements();
+        let net = |net: &str| Which::Net(net.parse().unwrap());
+        assert_eq!(living.kill(&net("127.0.0.0/8"), &salt), 0);
+        let between = living.judgements();
+        assert_eq!(living.kill(&net("192.0.2.0/24"), &salt), 0);
+        assert!(living.was_killed(&life(), before, &salt));
+        assert!(!living.was_killed(&life(), between, &salt), "it came later");
+        for _ in 0..256 {
+            living.kill(&net("192.0.2.0/24"), &salt);
+        }
+        assert!(living.was_killed(&life(), between, &salt), "nobody remembers all of them");
+        let _alive = living.enter(life());
+        assert_eq!(living.kill(&Which::All, &salt), 1);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! Nothing here knows what lets anybody in, or how a client is told that it was ended; `proxy` does.
 
 mod ending;
+mod lately;
 mod life;
 mod living;
 mod which;

@@ -157,6 +157,14 @@ impl Bans {
         }
     }
 
+    /// How long an operator's ban of an address lasts, where there is one.
+    pub fn by_operator(&self, rules: &BanRules, client: IpAddr, now: Nanos) -> Option<Duration> {
+        let now = at(now);
+        let (until, _) = self.operator.standing(client, now)?;
+        let left = || until.map_or(ENDLESS, |until| Duration::from_nanos(until - now));
+        (!rules.exempt.lets_in(client)).then(left)
+    }
+
     /// An address was told that it is banned.
     pub fn told(&self, client: IpAddr, now: Nanos) {
         self.operator.told(client, at(now));

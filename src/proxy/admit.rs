@@ -122,6 +122,7 @@ pub(super) fn enter<'s, 'a>(
     // The address before the credential: who may not come from there isn't told if a key is right.
     let client = gates::client_address(head, place.peer, access)?;
     known.client = client;
+    known.would_be(gates::brought_by(client, [place.peer, place.via], access)?);
     known.would_be(gates::address(client, access, route)?);
     known.would_be(gates::banned(client, place)?);
     let scheme = gates::scheme(&head.fields, place.peer, place.door.kind, access);
@@ -269,14 +270,29 @@ fn allow(
     Ok((book, spending))
 }
 
+/// The page once more, for what was admitted when something was another, and is entered only now: an
+/// operator may have ended it since, and have seen nothing of it.
+pub(super) fn again(
+    state: &State,
+    world: &World,
+    (life, since): (&Life, u64),
+) -> Result<(), Denial> {
+    if state.living.was_killed(life, since, &state.fingerprints) {
+        return Err(Denial::Killed);
+    }
+    still(state, world, life)
+}
+
 /// The page once more, for what was admitted when the configuration was another: whether its address, its
 /// key and what it asks for by name would be let in now. Where it leads, what it costs and what its
 /// body says were asked once, and stay.
 pub(super) fn still(state: &State, world: &World, life: &Life) -> Result<(), Denial> {
     let snapshot = &world.snapshot;
-    let Whose { client, ref route, is_web, key, ref consumer } = life.whose;
+    let Whose { client, ref route, is_web, key, ref consumer, brought_by } = life.whose;
     let route = snapshot.routes.named(route, is_web).ok_or(Denial::NoRoute)?;
+    gates::brought_by(client, brought_by, &snapshot.access)?;
     gates::address(client, &snapshot.access, route)?;
+    gates::banned_by_operator(client, (state, snapshot))?;
     let Some(rules) = route.mcp() else { return Ok(()) };
     let key = key.ok_or(Denial::KeyMissing)?;
     let principal = gates::identify(&key, (state, snapshot), (&route.name, rules))?;

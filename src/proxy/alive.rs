@@ -28,6 +28,7 @@ pub(super) fn enter(
         is_web: route.is_web(),
         key: known.key,
         consumer: known.consumer.as_ref().map(|consumer| consumer.name.clone()),
+        brought_by: [place.peer, place.via],
     };
     let called = (known.call.as_ref().map(Body::method), asked(known.call.as_ref()));
     let life = Life::new((known.id, Nanos::now()), whose, called, session);
@@ -36,7 +37,7 @@ pub(super) fn enter(
     let now = place.state.world.load_full();
     let as_judged =
         Arc::ptr_eq(&now, &place.world) && known.judgements == place.state.living.judgements();
-    if as_judged { Ok(()) } else { admit::still(place.state, &now, alive) }
+    if as_judged { Ok(()) } else { admit::again(place.state, &now, (alive, known.judgements)) }
 }
 
 /// What a call asks for by name.

@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+};
 
 use super::{
     exchange, http2,
@@ -13,11 +17,21 @@ use crate::{
     wire::{Client, Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
 };
 
+/// Who has connected.
+pub struct Visitor {
+    /// The peer, as a PROXY header told it where there is one.
+    pub peer: SocketAddr,
+    /// The other end of the socket.
+    pub via: IpAddr,
+    /// Its place.
+    pub ticket: Ticket,
+}
+
 /// Serves one connection, in whichever protocol the client chose, until either side ends it.
 pub async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
-    who: (SocketAddr, Ticket),
+    who: Visitor,
     transport: Transport,
     draining: Draining,
 ) {
@@ -32,7 +46,7 @@ pub async fn serve(
 async fn http1(
     state: Arc<State>,
     door: Arc<Door>,
-    (peer, mut ticket): (SocketAddr, Ticket),
+    Visitor { peer, via, mut ticket }: Visitor,
     transport: Transport,
     draining: Draining,
 ) {
@@ -43,8 +57,7 @@ async fn http1(
     let mut ending = pin!(watched.ending());
     let mut first = true;
     loop {
-        let (limits, timeouts) = bounds(&state.world.load().snapshot, first);
-        first = false;
+        let (limits, timeouts) = bounds(&state.world.load().snapshot, std::mem::take(&mut first));
         let begins = connection.used();
         ticket.wait();
         let next = tokio::select! {
@@ -66,6 +79,7 @@ async fn http1(
             routes: &routes,
             door: &door,
             peer: peer.ip(),
+            via,
             begins,
             room: Room::Connection,
             trusted: false,
@@ -73,7 +87,7 @@ async fn http1(
             life: None,
         };
         let mut client = Client::Http1(&mut connection);
-        // Not boxed: a box of its own for each call costs more than its room while none is there.
+        // Not boxed: a box for each call costs more than its room while none is there.
         let after = match next {
             Ok(NextHead::Request(head)) => exchange::run(&mut place, &mut client, &head).await.next,
             Ok(NextHead::Refused(denial)) => {

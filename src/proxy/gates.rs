@@ -19,8 +19,8 @@ use crate::{
         UpstreamAuth, WebRoute,
     },
     types::{
-        Credential, CredentialForm, Denial, KeyDigest, Limit, Malformation, Method, Name, WebPath,
-        is_key_segment,
+        Credential, CredentialForm, Denial, KeyDigest, Limit, Malformation, Method, Name, Nanos,
+        WebPath, is_key_segment,
     },
     upstream::World,
     wire::{Fields, Framing, RequestHead},
@@ -130,6 +130,25 @@ pub(super) fn address(client: IpAddr, access: &Access, route: &Route) -> Result<
     Ok(comes_from(client, &route.nets)?.or(of_access))
 }
 
+/// Whoever brings a request may still connect: the peer, where it tells of a client, and who told of
+/// that peer by a PROXY header. A connection may be older than what keeps them out.
+pub(super) fn brought_by(
+    client: IpAddr,
+    [peer, via]: [IpAddr; 2],
+    access: &Access,
+) -> Result<WouldBe, Denial> {
+    if via != peer && !access.trusted_proxies.trusts(via) {
+        return Err(Denial::Address);
+    }
+    let (mut would_be, peer) = (None, crate::types::canonical(peer));
+    for other in [peer, crate::types::canonical(via)] {
+        if other != client {
+            would_be = would_be.or(comes_from(other, &access.nets)?);
+        }
+    }
+    Ok(would_be)
+}
+
 /// The address policy of one place of the configuration.
 pub(super) fn comes_from(client: IpAddr, nets: &AddressPolicy) -> Result<WouldBe, Denial> {
     match nets.judge(client) {
@@ -147,6 +166,16 @@ pub(super) fn banned(client: IpAddr, place: &Place<'_>) -> Result<WouldBe, Denia
         Judgement::Observed => Ok(Some(Denial::Banned { retry_after: Duration::ZERO })),
         Judgement::Banned { retry_after, .. } => Err(Denial::Banned { retry_after }),
     }
+}
+
+/// Whether an operator has banned the address. What lives is ended by that alone: what others behind
+/// one address guess doesn't end who had a right key.
+pub(super) fn banned_by_operator(
+    client: IpAddr,
+    (state, snapshot): (&State, &Snapshot),
+) -> Result<(), Denial> {
+    let ban = state.bans.by_operator(&snapshot.bans, client, Nanos::now());
+    ban.map_or(Ok(()), |retry_after| Err(Denial::Banned { retry_after }))
 }
 
 /// The scheme that the client used, as far as it can be known.

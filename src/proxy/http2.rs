@@ -1,6 +1,10 @@
 //! A connection on which many exchanges run at once, each a task of its own on the same worker.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -8,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    connection::Visitor,
     exchange,
     place::{End, Place, Room},
     state::{Door, State, head_limits},
@@ -28,18 +33,15 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
-    (peer, mut ticket): (SocketAddr, Ticket),
+    Visitor { peer, via, mut ticket }: Visitor,
     transport: Transport,
     mut draining: Draining,
 ) {
-    let site = Site { state, door, peer, draining: draining.clone() };
-    let timeouts = site.state.world.load().snapshot.timeouts;
+    let site = Site { state, door, peer, via, draining: draining.clone() };
     let Some(mut client) = site.greet(&mut ticket, transport).await else { return };
     let mut cut = draining.clone();
     let mut exchanges = JoinSet::new();
-    // Who connects has something to say; later it may take its time.
-    let (mut patience, mut limit) = (timeouts.head, Limit::HeadTime);
-    let mut leaving = false;
+    let mut waits = Waits::First;
     loop {
         tokio::select! {
             biased;
@@ -53,23 +55,23 @@ pub(super) async fn serve(
                     site.shed();
                     break;
                 }
-                if !leaving {
-                    (patience, limit) = (timeouts.idle, Limit::Idle);
+                if waits == Waits::First {
+                    waits = Waits::Next;
                 }
                 exchanges.spawn(site.clone().exchange(next, Client::Http2(Box::new(stream))));
             }
             Some(ended) = exchanges.join_next() => {
                 // Whoever is banned shouldn't have a connection, but one that others use too.
-                if heed(&mut client, &mut ticket, ended.ok()) && !leaving && !site.is_shared() {
-                    (leaving, patience) = (true, FAREWELL);
+                if heed(&mut client, &mut ticket, ended.ok()) && waits != Waits::Farewell && !site.is_shared() {
+                    waits = Waits::Farewell;
                     client.close_gracefully();
                 }
                 if exchanges.is_empty() {
                     ticket.wait();
                 }
             }
-            () = draining.begun(), if !leaving => {
-                (leaving, patience) = (true, FAREWELL);
+            () = draining.begun(), if waits != Waits::Farewell => {
+                waits = Waits::Farewell;
                 client.close_gracefully();
             }
             // The exchanges say their last words first, and these go with the next turn of the loop.
@@ -78,16 +80,18 @@ pub(super) async fn serve(
                 site.shed();
                 break;
             }
-            () = sleep(patience), if exchanges.is_empty() => {
+            // What is in force now, for it may be hours since it came.
+            () = sleep(site.patience(waits)), if exchanges.is_empty() => {
                 // An answer that is noted as sent may still wait for the socket.
                 if client.is_busy() {
                     continue;
                 }
-                if leaving {
-                    break;
+                match waits {
+                    Waits::First => site.state.metrics.reached(Limit::HeadTime),
+                    Waits::Next => site.state.metrics.reached(Limit::Idle),
+                    Waits::Farewell => break,
                 }
-                site.state.metrics.reached(limit);
-                (leaving, patience) = (true, FAREWELL);
+                waits = Waits::Farewell;
                 client.close_gracefully();
             }
         }
@@ -119,12 +123,24 @@ fn heed(client: &mut Http2<Transport>, ticket: &mut Ticket, ended: Option<(End, 
     }
 }
 
+/// What a connection waits for on which nothing is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Who connects has something to say.
+    First,
+    /// Later it may take its time.
+    Next,
+    /// It was told to go.
+    Farewell,
+}
+
 /// Where the exchanges of one connection take place.
 #[derive(Clone)]
 struct Site {
     state: Arc<State>,
     door: Arc<Door>,
     peer: SocketAddr,
+    via: IpAddr,
     draining: Draining,
 }
 
@@ -153,6 +169,15 @@ impl Site {
         }
     }
 
+    fn patience(&self, waits: Waits) -> Duration {
+        let timeouts = self.state.world.load().snapshot.timeouts;
+        match waits {
+            Waits::First => timeouts.head,
+            Waits::Next => timeouts.idle,
+            Waits::Farewell => FAREWELL,
+        }
+    }
+
     /// Whether the peer is a proxy, with many clients behind it.
     fn is_shared(&self) -> bool {
         self.state.world.load().snapshot.access.trusted_proxies.trusts(self.peer.ip())
@@ -170,7 +195,7 @@ impl Site {
         next: Result<RequestHead, (Denial, Method)>,
         mut client: Client<'_>,
     ) -> (End, bool) {
-        let Self { state, door, peer, draining } = self;
+        let Self { state, door, peer, via, draining } = self;
         let world = state.world.load_full();
         let routes = Arc::clone(&world.snapshot.routes);
         let trusted_proxies = &world.snapshot.access.trusted_proxies;
@@ -183,6 +208,7 @@ impl Site {
             routes: &routes,
             door: &door,
             peer: peer.ip(),
+            via,
             begins: 0,
             room: room.map_or_else(Room::Lacking, Room::Own),
             trusted: false,

@@ -44,7 +44,7 @@ mod web;
 
 pub use alive::judge_again;
 pub use audit::Auditor;
-pub use connection::serve;
+pub use connection::{Visitor, serve};
 pub use credential::present;
 pub use legacy::LegacyStreams;
 pub use memory::Memory;

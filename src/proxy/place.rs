@@ -37,6 +37,8 @@ pub(super) struct Place<'s> {
     pub(super) routes: &'s Routes,
     pub(super) door: &'s Door,
     pub(super) peer: IpAddr,
+    /// Who told of that peer by a PROXY header; else the peer itself.
+    pub(super) via: IpAddr,
     /// Where on the connection the request begins, in bytes.
     pub(super) begins: u64,
     pub(super) room: Room,

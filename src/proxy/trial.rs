@@ -58,6 +58,7 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
         routes: &routes,
         door,
         peer,
+        via: peer,
         begins: 0,
         room,
         trusted: false,

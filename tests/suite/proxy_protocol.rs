@@ -276,3 +276,21 @@ async fn a_redirect_listener_takes_the_header_too() {
     client.send(&Call::get("/page")).await;
     client.is_closed().await;
 }
+
+#[tokio::test]
+async fn a_proxy_that_may_tell_nothing_any_more_brings_nothing_on_what_it_has_open() {
+    let mut upstream = Upstream::start().await;
+    let gateway = told(&upstream, "").start();
+    let key = Key::new();
+    for (trusted, deny) in [("127.0.0.9", "192.0.2.1"), ("127.0.0.2", "127.0.0.2")] {
+        gateway.apply(|text| text, |_| {});
+        let mut client = said(&gateway, &line("203.0.113.7")).await;
+        client.send(&post(&key)).await;
+        upstream.answer("{}").await;
+        assert_eq!(client.answer().await.status, 200);
+        let now = format!("trusted_proxies = [\"{trusted}\"]\ndeny = [\"{deny}\"]");
+        gateway.apply(|text| text.replace("trusted_proxies = [\"127.0.0.2\"]", &now), |_| {});
+        client.send(&post(&key)).await;
+        client.answer().await.refused(403, "address");
+    }
+}

@@ -13,9 +13,10 @@ use super::{Control, bad_request, json};
 use crate::{
     admin::explained,
     config,
+    observe::Operation,
     policy::{Ban, BanCause},
     snapshot::Snapshot,
-    types::Nanos,
+    types::{Denial, Nanos},
 };
 
 /// A ban, as it is told.
@@ -75,6 +76,15 @@ pub(super) async fn add(
         let text = "10,000 nets are banned: put lasting ones into `deny` of [access]";
         explained(StatusCode::INSUFFICIENT_STORAGE, "full", text)
     })?;
+    let banning = control.clone();
+    let ended = tokio::task::spawn_blocking(move || end_banned(&banning)).await.unwrap_or_default();
+    let what = Operation {
+        what: "ban",
+        selector: "address",
+        value: &crate::policy::shown_net(net),
+        ended,
+    };
+    control.note(&what);
     let cause = BanCause::Operator;
     let left = lasts.and_then(|lasts| jiff::SignedDuration::try_from(lasts).ok());
     let ban = Ban { net, left, strikes: 1, cause };
@@ -82,6 +92,20 @@ pub(super) async fn add(
     let seconds = lasts.as_ref().map(Duration::as_secs);
     tracing::info!(net = ban.shown(), seconds, strikes = 1, cause = cause.as_str(), "banned");
     Ok(json(&told(&ban)))
+}
+
+/// Ends what lives of who is banned by an operator. How many that were.
+fn end_banned(control: &Control) -> u64 {
+    let rules = &control.world.load().snapshot.bans;
+    let (now, mut ended) = (Nanos::now(), 0);
+    // Who was let in before the ban and isn't to be seen yet is judged once more.
+    control.living.is_judged();
+    control.living.each(|life| {
+        if let Some(retry_after) = control.bans.by_operator(rules, life.whose.client, now) {
+            ended += u64::from(life.end(Denial::Banned { retry_after }));
+        }
+    });
+    ended
 }
 
 pub(super) async fn lift(

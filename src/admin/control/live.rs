@@ -14,7 +14,7 @@ use crate::{
     config,
     live::{Asked, Life, Which},
     observe::Operation,
-    types::{Denial, Fingerprint, FingerprintKey, Name, Nanos, RequestId},
+    types::{Fingerprint, FingerprintKey, Name, Nanos, RequestId},
 };
 
 /// The most tools of one exchange that are told: a batch may name 64.
@@ -105,12 +105,7 @@ pub(super) async fn kill(
     let asked: KillRequest = body(sent, text).map_err(|refused| *refused)?;
     let which = which(&asked, &control.fingerprints).map_err(|refused| *refused)?;
     let ended = tokio::task::spawn_blocking(move || {
-        let mut ended = 0;
-        control.living.each(|life| {
-            if which.means(life, &control.fingerprints) {
-                ended += u64::from(life.end(Denial::Killed));
-            }
-        });
+        let ended = control.living.kill(&which, &control.fingerprints);
         let (selector, value) = shown(&which, (&control, ended));
         control.note(&Operation { what: "kill", selector, value: &value, ended });
         ended

@@ -14,7 +14,8 @@ use crate::{
     admin::{explained, refusal},
     live::Life,
     observe::Operation,
-    policy::{Revocation, TooManyRevocations},
+    policy::{Consumer, Revocation, TooManyRevocations},
+    snapshot::Snapshot,
     types::{Denial, KeyMark},
 };
 
@@ -76,28 +77,51 @@ pub(super) async fn add(
     let asked: RevokeRequest =
         body(sent, "write {\"consumer\": \"NAME\"}").map_err(|refused| *refused)?;
     let snapshot = Arc::clone(&control.world.load().snapshot);
-    let mut consumers = snapshot.consumers.iter();
-    let consumer = consumers.find(|consumer| consumer.name.as_str() == asked.consumer);
-    let Some(consumer) = consumer else {
+    let Some(consumer) = called(&snapshot, &asked.consumer) else {
         let text = "the configuration has no consumer of this name; `kill --key fp:...` ends what a \
                     key that no consumer has holds open, and the server behind has to refuse it";
         return Err(explained(StatusCode::NOT_FOUND, "no_consumer", text));
     };
-    let digests = std::iter::once(consumer.digest)
-        .chain(consumer.previous.as_ref().map(|previous| previous.digest));
-    let keys: Vec<KeyMark> = digests.map(|key| control.fingerprints.mark(&key)).collect();
-    let revoked = Revocation { name: consumer.name.clone(), since: Timestamp::now(), keys };
     let (name, revoking) = (consumer.name.clone(), control.clone());
-    let done = tokio::task::spawn_blocking(move || revoke(&revoking, revoked)).await;
-    let done = done.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
+    let done = tokio::task::spawn_blocking(move || revoke_of(&revoking, snapshot, &asked.consumer));
+    let done = done.await.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
     let (change, ended) = done.map_err(|_| {
-        let text = "10,000 consumers are revoked: take them out of the configuration";
+        let text = "10,000 consumers or 160,000 keys are revoked: take those out of the configuration \
+                    that are to stay out, and `unrevoke` them once it is in force";
         explained(StatusCode::INSUFFICIENT_STORAGE, "full", text)
     })?;
     let what = Operation { what: "revoke", selector: "key", value: name.as_str(), ended };
     control.note(&what);
     let kept = is_kept(&control, change).await;
     Ok(json(&RevokedAnswer { consumer: name.to_string(), revoked: true, ended, kept }))
+}
+
+fn called<'s>(snapshot: &'s Snapshot, name: &str) -> Option<&'s Arc<Consumer>> {
+    snapshot.consumers.iter().find(|consumer| consumer.name.as_str() == name)
+}
+
+/// Revokes the keys that a consumer has, and once more where a reload has just given it others: by the
+/// time of the answer it is that configuration's consumer that is meant.
+fn revoke_of(
+    control: &Control,
+    mut snapshot: Arc<Snapshot>,
+    name: &str,
+) -> Result<(u64, u64), TooManyRevocations> {
+    let (mut change, mut ended) = (0, 0);
+    while let Some(consumer) = called(&snapshot, name) {
+        let digests = std::iter::once(consumer.digest)
+            .chain(consumer.previous.as_ref().map(|previous| previous.digest));
+        let keys: Vec<KeyMark> = digests.map(|key| control.fingerprints.mark(&key)).collect();
+        let revoked = Revocation { name: consumer.name.clone(), since: Timestamp::now(), keys };
+        let (changed, more) = revoke(control, revoked)?;
+        (change, ended) = (changed, ended + more);
+        let now = Arc::clone(&control.world.load().snapshot);
+        if Arc::ptr_eq(&now, &snapshot) {
+            break;
+        }
+        snapshot = now;
+    }
+    Ok((change, ended))
 }
 
 /// Revokes, and ends what came with the keys. Which change that is, and how many were ended.
@@ -112,6 +136,8 @@ fn revoke(control: &Control, revoked: Revocation) -> Result<(u64, u64), TooManyR
     let mut met = Vec::new();
     control.living.each(|life| met.extend(is_meant(life).then(|| Arc::clone(life))));
     let change = control.revocations.add(revoked)?;
+    // Who was let in before that and isn't to be seen yet is judged once more.
+    control.living.is_judged();
     let mut ended = u64::try_from(met.len()).unwrap_or(u64::MAX);
     met.iter().for_each(|life| {
         life.end(Denial::KeyRevoked);

@@ -75,7 +75,13 @@ async fn the_configuration_is_the_one_of_when_the_request_came() {
     let (_drain, draining) = Drain::new();
     let ticket = state.places.take((peer.ip(), &TrustedProxies::new(&[])), |_| {}).unwrap();
     let transport = Transport::Plain(socket);
-    tokio::spawn(serve(Arc::clone(&state), door, (peer, ticket), transport, draining));
+    tokio::spawn(serve(
+        Arc::clone(&state),
+        door,
+        Visitor { peer, via: peer.ip(), ticket },
+        transport,
+        draining,
+    ));
     assert_eq!(ask(&mut client).await, "404");
     state.world.store(World::alone(snapshot("/api/mcp")).load_full());
     assert_eq!(ask(&mut client).await, "401", "the connection waited through the change");

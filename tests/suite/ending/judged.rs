@@ -198,6 +198,96 @@ async fn a_call_whose_key_is_revoked_while_its_body_comes_goes_no_further() {
     let revokes = |stage: &Stage| {
         stage.gateway.operate("POST /revocations", &json!({"consumer": "alice"}));
     };
-    let (_stage, mut client) = changed_meanwhile(revokes).await;
+    let (mut stage, mut client) = changed_meanwhile(revokes).await;
     client.answer().await.refused(401, "unauthorized");
+    stage.upstream.untouched();
+}
+
+/// It is under way, although nobody can see it yet.
+#[tokio::test]
+async fn a_call_that_is_killed_while_its_body_comes_goes_no_further() {
+    for which in [json!({"key": "alice"}), json!({"address": "127.0.0.0/8"}), json!({"all": true})]
+    {
+        let kills = |stage: &Stage| assert_eq!(stage.gateway.kill(&which), 0);
+        let (mut stage, mut client) = changed_meanwhile(kills).await;
+        client.answer().await.refused(403, "killed");
+        stage.upstream.untouched();
+        let mut client = stage.call(&stage.alice, 8).await;
+        stage.upstream.answer("{}").await;
+        assert_eq!(client.answer().await.status, 200, "it may come again");
+    }
+    let kills = |stage: &Stage| assert_eq!(stage.gateway.kill(&json!({"key": "bob"})), 0);
+    let (mut stage, mut client) = changed_meanwhile(kills).await;
+    stage.upstream.answer("{}").await;
+    assert_eq!(client.answer().await.status, 200, "another was meant");
+}
+
+#[tokio::test]
+async fn a_call_whose_address_is_banned_while_its_body_comes_goes_no_further() {
+    let bans = |stage: &Stage| {
+        let (status, _) = stage.gateway.operate("POST /bans", &json!({"net": "127.0.0.1"}));
+        assert_eq!(status, 200);
+    };
+    let (mut stage, mut client) = changed_meanwhile(bans).await;
+    client.answer().await.refused(403, "banned");
+    stage.upstream.untouched();
+}
+
+#[tokio::test]
+async fn an_operators_ban_ends_what_the_address_holds_open() {
+    let exempt = "[access]\ntrusted_proxies = [\"127.0.0.1\"]\n[bans]\nexempt = [\"203.0.113.9\"]";
+    let mut stage = Stage::new(|setup| setup.also(exempt)).await;
+    let alice = stage.alice.clone();
+    let from = |client: &str| {
+        let call = Call::get("/api/mcp").bearer(&alice).field("accept", "text/event-stream");
+        call.field("x-forwarded-for", client)
+    };
+    let (_stream, events) = stage.opened(&from("203.0.113.7")).await;
+    let (mut exempt, mut goes_on) = stage.opened(&from("203.0.113.9")).await;
+    let begun = Instant::now();
+    let (status, _) = stage.gateway.operate("POST /bans", &json!({"net": "203.0.113.0/24"}));
+    assert_eq!(status, 200);
+    ends_with(events, "banned").await;
+    at_once(begun);
+    stage.ended("cut", "banned").await;
+    let record = stage.gateway.operation(|line| line["what"] == "ban").await;
+    assert_eq!((&record["value"], &record["ended"]), (&json!("203.0.113.0/24"), &json!(1)));
+    exempt.event("message", "{}").await;
+    assert!(goes_on.next_event().await.is_some());
+}
+
+#[tokio::test]
+async fn a_route_whose_nets_are_narrowed_ends_what_went_there() {
+    let mut stage = Stage::new(|setup| setup).await;
+    let alice = stage.alice.clone();
+    let (_stream, events) = stage.stream(&alice).await;
+    let begun = Instant::now();
+    let narrows = |text: String| {
+        text.replace(
+            "unknown_keys = \"forward\"",
+            "deny = [\"127.0.0.1\"]\nunknown_keys = \"forward\"",
+        )
+    };
+    stage.gateway.apply(narrows, left_alone);
+    ends_with(events, "address").await;
+    at_once(begun);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_denied_brings_nothing_more_on_what_it_has_open() {
+    let access = "[access]\ntrusted_proxies = [\"127.0.0.1\"]";
+    let mut stage = Stage::new(|setup| setup.also(access)).await;
+    let brought = |call: Call| call.bearer(&stage.alice).field("x-forwarded-for", "203.0.113.7");
+    let post = brought(Call::post("/api/mcp", &crate::harness::tool_call(7)));
+    let get = brought(Call::get("/api/mcp").field("accept", "text/event-stream"));
+    let mut client = stage.gateway.client().await;
+    client.send(&post).await;
+    stage.upstream.answer("{}").await;
+    assert_eq!(client.answer().await.status, 200);
+    let (_stream, events) = stage.opened(&get).await;
+    let denies = |text: String| text.replace(access, &format!("{access}\ndeny = [\"127.0.0.1\"]"));
+    stage.gateway.apply(denies, left_alone);
+    client.send(&post).await;
+    client.answer().await.refused(403, "address");
+    ends_with(events, "address").await;
 }
