@@ -22,6 +22,20 @@ pub enum BootError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket that can't be bound while another listener of this process is open.
+    #[error(
+        "listener `{listener}`: can't listen on {address} while this process listens on {other}; an \
+         address and all addresses of one port follow one another by a restart or an upgrade alone, \
+         or by way of a file without either"
+    )]
+    OwnPort {
+        /// The listener's name.
+        listener: String,
+        /// Its address.
+        address: SocketAddr,
+        /// That of the one that is open.
+        other: SocketAddr,
+    },
     /// A bound socket that can't be used.
     #[error("a listening socket can't be used: {0}")]
     Socket(io::Error),

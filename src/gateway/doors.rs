@@ -92,7 +92,8 @@ impl Doors {
             }
             let way = Arc::new(ArcSwap::from_pointee(way));
             let (keeps, closed) = oneshot::channel();
-            let entrance = Entrance::bind(listener, (Arc::clone(&way), closed), &self.sockets)?;
+            let entrance = Entrance::bind(listener, (Arc::clone(&way), closed), &self.sockets);
+            let entrance = entrance.map_err(|error| explained(error, listener, &open))?;
             let (address, socket) = (entrance.address()?, entrance.socket());
             change.come.push((key, Open { way, address, socket, _keeps: keeps }, entrance));
         }
@@ -151,6 +152,27 @@ impl Doors {
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Key, Open)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is a listener of our own that has the port: every address of it, or one where all are
+/// wanted. The old one is closed once the new one is there, or a file that can't be put in force would
+/// leave nobody listening; so the two can't follow one another.
+fn explained(error: BootError, listener: &Listener, open: &[(Key, Open)]) -> BootError {
+    let in_use = matches!(&error, BootError::Bind { source, .. }
+        if source.kind() == std::io::ErrorKind::AddrInUse);
+    let wanted = listener.address;
+    let meets = |(_, door): &&(Key, Open)| {
+        let (has, wants) = (door.address.ip(), wanted.ip());
+        door.address.port() == wanted.port() && (has.is_unspecified() || wants.is_unspecified())
+    };
+    match open.iter().find(meets).filter(|_| in_use) {
+        Some((_, door)) => BootError::OwnPort {
+            listener: listener.name.to_string(),
+            address: wanted,
+            other: door.address,
+        },
+        None => error,
     }
 }
 

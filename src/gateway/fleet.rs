@@ -39,7 +39,15 @@ pub(super) fn servers(
         server.tools().configure(snapshot.tools_named_for(&upstream.name));
         (upstream.name.clone(), server)
     };
-    snapshot.routes.iter().map(|route| server(&route.upstream)).collect()
+    let mut servers = HashMap::new();
+    for route in snapshot.routes.iter() {
+        // Of one that many routes lead to there is one server, and not one more for each of them.
+        if !servers.contains_key(&route.upstream.name) {
+            let (name, server) = server(&route.upstream);
+            servers.insert(name, server);
+        }
+    }
+    servers
 }
 
 /// What is done for each server beside the exchanges.
@@ -50,6 +58,7 @@ pub(super) struct Fleet {
 
 struct Tended {
     server: Arc<Server>,
+    wants_bearer: bool,
     task: AbortHandle,
 }
 
@@ -61,11 +70,13 @@ impl Fleet {
 
     /// Tends the servers of a world, and no others any more.
     pub(super) fn tend(&self, world: &World) {
+        let wants = |server: &Server| wants_bearer(&world.snapshot, &server.upstream.name);
         let is_there =
             |server: &Arc<Server>| world.servers.values().any(|wanted| Arc::ptr_eq(wanted, server));
         let mut tended = self.tended.lock().unwrap_or_else(PoisonError::into_inner);
         tended.retain(|old| {
-            let stays = is_there(&old.server);
+            // What is said of its version depends on the routes, which may be others by now.
+            let stays = is_there(&old.server) && wants(&old.server) == old.wants_bearer;
             if !stays {
                 old.task.abort();
             }
@@ -75,10 +86,10 @@ impl Fleet {
             if tended.iter().any(|old| Arc::ptr_eq(&old.server, server)) {
                 continue;
             }
-            let wants_bearer = wants_bearer(&world.snapshot, &server.upstream.name);
+            let wants_bearer = wants(server);
             let tending = tend(Arc::clone(server), wants_bearer, self.turnstile.clone());
             let task = tokio::spawn(tending).abort_handle();
-            tended.push(Tended { server: Arc::clone(server), task });
+            tended.push(Tended { server: Arc::clone(server), wants_bearer, task });
         }
     }
 }

@@ -41,7 +41,7 @@ use jiff::Timestamp;
 use keepers::Keepers;
 use planes::Planes;
 pub use reload::Running;
-use reload::{Given, Reloader};
+use reload::{Given, Parts, Reloader};
 use tokio::sync::mpsc;
 use upgrade::{Arrival, Departure};
 
@@ -235,14 +235,16 @@ impl Gateway {
         let main = Arc::new(self.state);
         let reloader = Reloader {
             file: self.file.clone(),
-            main: Arc::clone(&main),
-            workers: muster.states(),
-            doors: Arc::clone(&self.doors),
-            fleet: Fleet::new(departure.turnstile.clone()),
+            parts: Arc::new(Parts {
+                main: Arc::clone(&main),
+                workers: muster.states(),
+                doors: Arc::clone(&self.doors),
+                fleet: Fleet::new(departure.turnstile.clone()),
+                turnstile: departure.turnstile.clone(),
+            }),
             given: self.given,
             asked,
             family: departure.family(),
-            turnstile: departure.turnstile.clone(),
             followed: departure.followed.take(),
         };
         let judging = judging::keep_judging(Arc::clone(&main));

@@ -39,21 +39,62 @@ const TURN: Duration = Duration::from_secs(1);
 pub(super) struct Reloader {
     /// Where configurations come from.
     pub(super) file: Option<PathBuf>,
-    /// What the planes and the keepers go by.
-    pub(super) main: Arc<State>,
-    /// What each worker goes by.
-    pub(super) workers: Vec<Arc<State>>,
-    pub(super) doors: Arc<Doors>,
-    pub(super) fleet: Fleet,
+    pub(super) parts: Arc<Parts>,
     /// Who has a configuration ready.
     pub(super) given: mpsc::Receiver<Given>,
     /// Who asks at the admin socket.
     pub(super) asked: mpsc::Receiver<ReloadAsked>,
     /// The older processes, which go by the same file.
     pub(super) family: Option<Arc<Family>>,
-    pub(super) turnstile: Turnstile,
     /// The file of the process that has taken over.
     pub(super) followed: Option<Followed>,
+}
+
+/// What goes by the configuration.
+pub(super) struct Parts {
+    /// What the planes and the keepers go by.
+    pub(super) main: Arc<State>,
+    /// What each worker goes by.
+    pub(super) workers: Vec<Arc<State>>,
+    pub(super) doors: Arc<Doors>,
+    pub(super) fleet: Fleet,
+    pub(super) turnstile: Turnstile,
+}
+
+impl Parts {
+    /// Puts a configuration in force. Everything that can fail is done before anything is changed.
+    fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
+        let before = self.main.world.load_full();
+        // One that has handed over only ends by it what it no longer lets be: nothing else counts there.
+        let fixed = match self.turnstile.is_gone() {
+            true => Vec::new(),
+            false => fixed::changed(&before.snapshot, &snapshot),
+        };
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        let change = self.doors.prepare(&snapshot).map_err(|error| {
+            let hint = "nothing was changed; mend it and reload";
+            vec![Problem::of_file(&error.to_string(), hint)]
+        })?;
+        let shown = (&self.main.metrics, &self.main.pressure);
+        let servers = fleet::servers(&snapshot, shown, Some(&before));
+        self.main.limiter.make_room(sizes::of_limiter(&snapshot), Nanos::now());
+        let world = World { snapshot: Arc::new(snapshot), servers };
+        for worker in &self.workers {
+            let own = worker.world.load();
+            worker.world.store(Arc::new(world.for_worker(Some((&before, &own)))));
+        }
+        self.fleet.tend(&world);
+        // Last: who judges all that lives goes by this one, and what a worker lets in by what was before
+        // sees then that its own is another, and is judged once more.
+        self.main.world.store(Arc::new(world));
+        for (listener, address) in change.opens() {
+            tracing::info!(%listener, %address, "listening");
+        }
+        self.doors.change(change);
+        Ok(())
+    }
 }
 
 /// A configuration to put in force, and who hears what is wrong with it.
@@ -108,7 +149,7 @@ impl Reloader {
                 |error: &std::io::Error| tracing::error!(%error, "can't listen for SIGHUP");
             heard.inspect_err(failed).ok()
         });
-        self.fleet.tend(&self.main.world.load());
+        self.parts.fleet.tend(&self.parts.main.world.load());
         let mut watched = watch::Watched::new(self.file.clone());
         let (mut retired, mut tick) = (Vec::new(), time::interval(TURN));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -117,7 +158,7 @@ impl Reloader {
                 // Where there is no socket, nobody ever asks.
                 Some(asked) = self.asked.recv() => By::Socket(asked),
                 Some(given) = self.given.recv() => {
-                    self.take(given, &mut retired);
+                    self.take(given, &mut retired).await;
                     continue;
                 }
                 () = hung_up(&mut hangups) => By::Signal,
@@ -128,7 +169,7 @@ impl Reloader {
                 }
                 _ = tick.tick() => {
                     retire(&mut retired);
-                    if !watched.has_changed(&self.main.world).await {
+                    if !watched.has_changed(&self.parts.main.world).await {
                         continue;
                     }
                     By::Change
@@ -142,9 +183,9 @@ impl Reloader {
     }
 
     /// Puts in force what somebody has ready.
-    fn take(&self, Given(snapshot, answer): Given, retired: &mut Vec<Arc<Snapshot>>) {
-        let before = Arc::clone(&self.main.world.load().snapshot);
-        let applied = self.apply(snapshot);
+    async fn take(&self, Given(snapshot, answer): Given, retired: &mut Vec<Arc<Snapshot>>) {
+        let before = Arc::clone(&self.parts.main.world.load().snapshot);
+        let applied = self.apply(snapshot).await;
         if applied.is_ok() {
             retired.push(before);
         }
@@ -153,11 +194,11 @@ impl Reloader {
 
     async fn reload_by(&self, by: By, retired: &mut Vec<Arc<Snapshot>>) {
         // The service is whoever has the listeners.
-        let is_service = !self.turnstile.is_gone();
+        let is_service = !self.parts.turnstile.is_gone();
         if is_service {
             host::notify(Notice::Reloading);
         }
-        let before = Arc::clone(&self.main.world.load().snapshot);
+        let before = Arc::clone(&self.parts.main.world.load().snapshot);
         let answer = self.reload().await;
         if is_service {
             host::notify(Notice::Ready);
@@ -212,51 +253,28 @@ impl Reloader {
         };
         let text = (&*source, &*label);
         let Some(snapshot) = snapshot else { return self.refused(problems, text) };
-        if let Err(more) = self.apply(snapshot) {
+        if let Err(more) = self.apply(snapshot).await {
             problems.extend(more);
             return self.refused(problems, text);
         }
-        self.main.metrics.config_reloaded(ReloadOutcome::Applied);
-        self.main.metrics.config_loaded();
+        self.parts.main.metrics.config_reloaded(ReloadOutcome::Applied);
+        self.parts.main.metrics.config_loaded();
         tracing::info!(file = text.1, "the configuration was reloaded");
         say(&problems);
         ReloadAnswer { applied: true, problems: config::render(&problems, &source, &label, false) }
     }
 
-    /// Puts a configuration in force. Everything that can fail is done before anything is changed.
-    fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
-        let before = self.main.world.load_full();
-        // One that has handed over only ends by it what it no longer lets be: nothing else counts there.
-        let fixed = match self.turnstile.is_gone() {
-            true => Vec::new(),
-            false => fixed::changed(&before.snapshot, &snapshot),
-        };
-        if !fixed.is_empty() {
-            return Err(fixed);
-        }
-        let change = self.doors.prepare(&snapshot).map_err(|error| {
-            let hint = "nothing was changed; mend it and reload";
-            vec![Problem::of_file(&error.to_string(), hint)]
-        })?;
-        let shown = (&self.main.metrics, &self.main.pressure);
-        let servers = fleet::servers(&snapshot, shown, Some(&before));
-        self.main.limiter.make_room(sizes::of_limiter(&snapshot), Nanos::now());
-        let world = World { snapshot: Arc::new(snapshot), servers };
-        for worker in &self.workers {
-            let own = worker.world.load();
-            worker.world.store(Arc::new(world.for_worker(Some((&before, &own)))));
-        }
-        self.fleet.tend(&world);
-        self.main.world.store(Arc::new(world));
-        for (listener, address) in change.opens() {
-            tracing::info!(%listener, %address, "listening");
-        }
-        self.doors.change(change);
-        Ok(())
+    /// Puts a configuration in force, on a thread where that may take a while: a hundred thousand consumers
+    /// do, and whoever is served by this one shouldn't wait for it.
+    async fn apply(&self, snapshot: Snapshot) -> Result<(), Vec<Problem>> {
+        let parts = Arc::clone(&self.parts);
+        let applied = tokio::task::spawn_blocking(move || parts.apply(snapshot)).await;
+        let lost = |_| vec![Problem::of_file("it can't be put in force", "see the log")];
+        applied.map_err(lost).flatten()
     }
 
     fn refused(&self, problems: Vec<Problem>, (source, label): (&str, &str)) -> ReloadAnswer {
-        self.main.metrics.config_reloaded(ReloadOutcome::Refused);
+        self.parts.main.metrics.config_reloaded(ReloadOutcome::Refused);
         tracing::error!(file = label, "the configuration was refused: the old one stays in force");
         say(&problems);
         ReloadAnswer { applied: false, problems: config::render(&problems, source, label, false) }

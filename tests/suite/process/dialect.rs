@@ -64,3 +64,20 @@ fn what_is_no_postiz_is_said_with_what_was_asked_and_without_what_it_says() {
     assert_eq!((&line["asked"], &line["status"]), (&"GET /mcp/{key}/sse".into(), &"200".into()));
     assert!(!line.to_string().contains("a page of its own"), "{line}");
 }
+
+#[test]
+fn a_file_that_takes_keys_out_of_the_path_is_told_of_a_postiz_that_looks_nowhere_else() {
+    let old = server(&[("GET /mcp/", "400 Bad Request\r\n\r\nInvalid API Key")]);
+    let config = |at: &str| {
+        config(at, &old.to_string()).replace("strip_prefix", "dialect = \"auto\"\nstrip_prefix")
+    };
+    let process = Process::start_with(TempDir::new().unwrap(), config, |_| {});
+    assert!(process.says("Postiz found"));
+    let file = process._dir.path().join("portcullis.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let auth = "upstream_auth = \"bearer\"\nunknown_keys";
+    std::fs::write(&file, text.replace("unknown_keys", auth)).unwrap();
+    process.signal("HUP");
+    assert!(process.says("looks nowhere else"));
+    process.end();
+}

@@ -284,3 +284,19 @@ fn a_watched_file_is_looked_at_again_and_again() {
     drop(stream);
     running.process.end();
 }
+
+#[test]
+fn an_address_that_all_addresses_of_its_port_stand_in_the_way_of_is_refused_with_a_sentence() {
+    let running = Running::start(|text| text);
+    let at = running.process.http;
+    let all = format!("0.0.0.0:{}", at.port());
+    running.write(&running.text().replace(&format!("\"{at}\""), &format!("\"{all}\"")));
+    let (code, said) = running.reload();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains(&format!("can't listen on {all} while this process listens on {at}")),
+        "{said}"
+    );
+    assert_eq!(status(at, "/api/mcp"), "401");
+    running.process.end();
+}
