@@ -17,7 +17,7 @@ pub use lines::QUEUE_BYTES;
 pub use log::LogSink;
 pub use metrics::{
     BudgetLabels, ConnectionGuard, ConnectionOutcome, EndpointHealth, HandshakeOutcome, InFlight,
-    Metrics, OrderOutcome, ReloadOutcome, SharedStreamsMeter, StreamGuard,
+    Metrics, Names, OrderOutcome, ReloadOutcome, SharedStreamsMeter, StreamGuard,
 };
 pub use path::LoggablePath;
 pub use record::{Batched, Event, Outcome, Record};

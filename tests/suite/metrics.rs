@@ -295,3 +295,19 @@ impl Counted {
         self.counts_call(tool, tool).await;
     }
 }
+
+#[tokio::test]
+async fn series_of_names_that_a_reload_takes_away_go_with_them() {
+    let mut counted = Counted::ruled().await;
+    let call = counted.post(&request("ping", &json!({})));
+    counted.client.send(&call).await;
+    counted.upstream.answer("{}").await;
+    assert_eq!(counted.client.answer().await.status, 200);
+    counted.gateway.metric_becomes("portcullis_requests_total", &["agent"], 1.0).await;
+    counted.gateway.apply(|text| text.replace("name = \"agent\"", "name = \"other\""), |_| {});
+    for series in ["requests_total", "request_duration_seconds_count", "mcp_calls_total"] {
+        let series = format!("portcullis_{series}");
+        counted.gateway.metric_becomes(&series, &["\"agent\""], 0.0).await;
+    }
+    assert!(counted.gateway.admin("/metrics").contains("listener=\"http\""));
+}

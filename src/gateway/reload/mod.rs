@@ -2,6 +2,7 @@
 //! force, or refused whole.
 
 mod fixed;
+mod names;
 mod watch;
 
 use std::{
@@ -152,6 +153,7 @@ impl Reloader {
         self.parts.fleet.tend(&self.parts.main.world.load());
         let mut watched = watch::Watched::new(self.file.clone());
         let (mut retired, mut tick) = (Vec::new(), time::interval(TURN));
+        let mut names = names::Names::default();
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let by = tokio::select! {
@@ -169,6 +171,7 @@ impl Reloader {
                 }
                 _ = tick.tick() => {
                     retire(&mut retired);
+                    names.turn(&self.parts.main, retired.is_empty());
                     if !watched.has_changed(&self.parts.main.world).await {
                         continue;
                     }

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter};
 
-use super::families::Families;
+use super::{families::Families, gone::Names};
 use crate::{
     observe::{
         record::{Outcome, Record},
@@ -37,6 +37,12 @@ pub(super) struct Children<S: Series>(RwLock<HashMap<S::Labels, Arc<S>, RandomSt
 impl<S: Series> Children<S> {
     pub(super) fn new() -> Self {
         Self(RwLock::default())
+    }
+
+    /// Forgets the series of other labels.
+    pub(super) fn retain(&self, keeps: impl Fn(&S::Labels) -> bool) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|labels, _| keeps(labels));
     }
 
     pub(super) fn get(&self, labels: &S::Labels, families: &Families) -> Arc<S> {
@@ -63,6 +69,12 @@ pub(super) struct ExchangeLabels {
     consumer: Option<Name>,
     method: Method,
     status: Option<u16>,
+}
+
+impl ExchangeLabels {
+    pub(super) fn is_of(&self, names: &Names<'_>) -> bool {
+        names.have(self.route.as_ref(), self.consumer.as_ref())
+    }
 }
 
 impl From<&Record> for ExchangeLabels {
@@ -112,6 +124,10 @@ pub(super) struct CallLabels {
 }
 
 impl CallLabels {
+    pub(super) fn is_of(&self, names: &Names<'_>) -> bool {
+        names.have(self.route.as_ref(), self.consumer.as_ref())
+    }
+
     /// The labels of each MCP message that a record is of.
     pub(super) fn of(record: &Record) -> impl Iterator<Item = Self> {
         let single = record.mcp_method.filter(|_| record.batch.is_empty());

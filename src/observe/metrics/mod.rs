@@ -8,6 +8,7 @@
 
 mod children;
 mod families;
+mod gone;
 mod guards;
 mod http2;
 
@@ -15,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use children::{Call, Children, Exchange};
 use families::Families;
+pub use gone::Names;
 pub use guards::{ConnectionGuard, EndpointHealth, InFlight, SharedStreamsMeter, StreamGuard};
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 
@@ -363,6 +365,14 @@ impl Metrics {
     pub fn config_loaded(&self) {
         let now = jiff::Timestamp::now().as_second();
         self.0.families.config_loaded.with_label_values::<&str>(&[]).set(now);
+    }
+
+    /// Forgets what is counted of names that the configuration hasn't. Takes a moment where there are many.
+    pub fn keep_only(&self, names: &Names<'_>) {
+        let Inner { families, exchanges, calls, .. } = &*self.0;
+        exchanges.retain(|labels| labels.is_of(names));
+        calls.retain(|labels| labels.is_of(names));
+        gone::forget(families, names);
     }
 
     /// Everything, in the text format 0.0.4.

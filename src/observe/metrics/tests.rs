@@ -146,3 +146,48 @@ fn the_logs_own_counts_are_shown() {
     assert!(has(&metrics, r#"portcullis_redactions_total{sink="log"} 1"#), "{}", metrics.render());
     assert!(has(&metrics, "portcullis_log_lines_dropped_total 0"));
 }
+
+#[test]
+fn what_is_counted_of_names_that_a_thousand_reloads_took_away_is_gone() {
+    let metrics = Metrics::new(&LogSink::memory());
+    let mut lines = Vec::new();
+    let held = metrics.connection_opened(&name("held"));
+    for turn in 0..1000 {
+        let each = name(&format!("n{turn}"));
+        let (route, consumer) = (Some(each.clone()), Some(each.clone()));
+        metrics.record(&Record { route: route.clone(), consumer: consumer.clone(), ..full() });
+        metrics.record(&Record { route: None, consumer: None, ..full() });
+        metrics.stream_opened(&each, Some(&each)).event();
+        drop(metrics.connection_opened(&each));
+        metrics.handshake(&each, HandshakeOutcome::Ok);
+        metrics.certificate(&each, &name("postiz.example.com"), 1_900_000_000);
+        metrics.acme_order(&each, OrderOutcome::Issued);
+        drop(metrics.in_flight(&each));
+        metrics.shared_streams(&each).dropped();
+        metrics.endpoint_health(&each, "10.0.0.1:3000").set(true);
+        metrics.endpoint_health(&name("stays"), &format!("10.0.0.1:{turn}")).set(true);
+        metrics.upstream_answered(&each, Duration::from_millis(3));
+        metrics.tool_changed(&each);
+        metrics.changed_tools(&each, 1);
+        metrics.budget_used(&BudgetLabels { route, consumer, budget: "a".into() }, 0.8);
+        let (all, at) = ([each.as_str()], format!("10.0.0.1:{turn}"));
+        let names = Names {
+            routes: all.into(),
+            consumers: all.into(),
+            listeners: all.into(),
+            upstreams: [each.as_str(), "stays"].into(),
+            endpoints: [(each.as_str(), "10.0.0.1:3000"), ("stays", &*at)].into(),
+        };
+        metrics.keep_only(&names);
+        lines.push(metrics.render().lines().count());
+    }
+    assert_eq!(lines.first(), lines.last());
+    let all = metrics.render();
+    assert!(all.contains("\"n999\"") && !all.contains("\"n998\""), "{all}");
+    assert!(all.contains("connections_open{listener=\"held\"} 1"), "it is open: {all}");
+    drop(held);
+    metrics.keep_only(&Names::default());
+    let left = metrics.render();
+    assert!(!left.contains("\"held\"") && !left.contains("\"n999\""), "{left}");
+    assert!(left.contains("route=\"\""), "what has no name stays: {left}");
+}
