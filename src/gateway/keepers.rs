@@ -94,6 +94,7 @@ impl Closed<'_> {
     /// It isn't opened again, and nothing is ordered any more.
     pub(super) fn for_good(mut self) {
         self.opens = false;
+        self.keepers.revocations.hand_over();
         self.keepers.acme.rest();
     }
 }

@@ -56,7 +56,8 @@ impl Planes {
         (reload, departure): (mpsc::Sender<ReloadAsked>, &mut Departure),
     ) -> impl Future<Output = ()> + Send + 'static {
         let monitor = admin::monitor(state.metrics.clone(), readiness, Arc::clone(&state.world));
-        let control = admin::control(Control {
+        let asked = Control {
+            is_own: false,
             bans: Arc::clone(&state.bans),
             revocations: Arc::clone(&state.revocations),
             living: state.living.clone(),
@@ -66,10 +67,12 @@ impl Planes {
             reload,
             metrics: state.metrics.clone(),
             leases: state.leases.clone(),
-        });
+        };
+        let control = admin::control(Control { is_own: true, ..asked.clone() });
+        let at_large = admin::control(asked);
         let for_all = match departure.family() {
-            Some(family) => admin::for_all(control.clone(), family),
-            None => control.clone(),
+            Some(family) => admin::for_all(at_large, family),
+            None => at_large,
         };
         let (turnstile, own) = (departure.turnstile.clone(), departure.own_socket());
         async move {

@@ -20,7 +20,8 @@ const FILE: &str = "revocations";
 
 /// What is said of a process that has other marks for the same keys.
 const OTHER_SALT: &str = "what it has revoked was marked by another fingerprint-salt than that of \
-                          [state] dir; put back the file that was there when it started";
+                          [state] dir; put back the file that was there when it started, or where \
+                          there was none `unrevoke`, upgrade and revoke again";
 
 /// Keeps revocations over a restart, where there is a state directory.
 pub(super) struct RevocationKeeper {
@@ -78,9 +79,16 @@ impl RevocationKeeper {
 
     /// Writes no more, because another process does; or again, because it doesn't.
     pub(super) fn close(&self, is_closed: bool) {
+        // Before it is read what there is to hand over.
+        self.revocations.seal(is_closed);
         if let Some(file) = &self.file {
             file.close(is_closed);
         }
+    }
+
+    /// Another process has them.
+    pub(super) fn hand_over(&self) {
+        self.revocations.hand_over();
     }
 
     /// All that is kept.

@@ -33,8 +33,7 @@ pub use pins::{NothingToAccept, Pin, PinLine, PinMode, Pins, Sighting};
 pub use places::{Places, Ticket};
 pub use pressure::{Descriptors, Pressure};
 pub use revocations::{
-    Revocation, Revocations, TooManyRevocations, read_revocation, read_salt, write_revocation,
-    write_salt,
+    Revocation, Revocations, Unchanged, read_revocation, read_salt, write_revocation, write_salt,
 };
 pub use rules::{
     ArgumentRules, BadGlob, Check, Glob, Moment, Names, Rulebook, Rules, Scalar, names_a_resource,

@@ -28,6 +28,11 @@ pub struct Revocations {
     marks: ArcSwap<HashSet<KeyMark>>,
     /// There is one: most never have any, and then a request pays nothing.
     any: AtomicBool,
+    /// Another process may be about to keep them: what changed here now would be lost. Changed under the
+    /// lock of `by_name`.
+    is_sealed: AtomicBool,
+    /// It does.
+    is_handed_over: AtomicBool,
     changes: watch::Sender<u64>,
     /// How many of the changes are in the file.
     kept: watch::Sender<u64>,
@@ -44,15 +49,22 @@ pub struct Revocation {
     pub keys: Vec<KeyMark>,
 }
 
-/// There is no room for another, and room is never made: whoever it was taken from would be let in.
+/// Why nothing was changed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TooManyRevocations;
+pub enum Unchanged {
+    /// There is no room for another, and room is never made: whoever it was taken from would be let in.
+    Full,
+    /// Another process is taking over, and has been told already who is revoked.
+    Sealed,
+}
 
 impl Default for Revocations {
     fn default() -> Self {
         let (changes, kept) = (watch::Sender::new(0), watch::Sender::new(0));
         let (by_name, marks) = (Mutex::default(), ArcSwap::default());
-        Self { by_name, marks, any: AtomicBool::new(false), changes, kept }
+        let (any, is_sealed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_handed_over = AtomicBool::new(false);
+        Self { by_name, marks, any, is_sealed, is_handed_over, changes, kept }
     }
 }
 
@@ -65,15 +77,16 @@ impl Revocations {
     /// Revokes the keys of a consumer, beside those that it had before. Which change that is.
     ///
     /// # Errors
-    /// Where 10,000 consumers or 160,000 keys are revoked already. Then nothing has changed.
-    pub fn add(&self, revoked: Revocation) -> Result<u64, TooManyRevocations> {
-        let mut by_name = self.by_name();
+    /// Where 10,000 consumers or 160,000 keys are revoked already, or they are sealed. Then nothing has
+    /// changed.
+    pub fn add(&self, revoked: Revocation) -> Result<u64, Unchanged> {
+        let mut by_name = self.unsealed()?;
         let Revocation { name, since, mut keys } = revoked;
         let before = by_name.get(&name).map(|before| &before.keys[..]);
         keys.retain(|key| !before.is_some_and(|before| before.contains(key)));
         let has_room = by_name.len() < MOST || before.is_some();
         if !has_room || count(&by_name).saturating_add(keys.len()) > MOST_KEYS {
-            return Err(TooManyRevocations);
+            return Err(Unchanged::Full);
         }
         let fresh = || Revocation { name: name.clone(), since, keys: Vec::new() };
         by_name.entry(name.clone()).or_insert_with(fresh).keys.append(&mut keys);
@@ -81,11 +94,31 @@ impl Revocations {
     }
 
     /// Lets the keys of a consumer count again. Which change that is; nothing, where none is revoked.
-    pub fn lift(&self, name: &str) -> Option<u64> {
-        let mut by_name = self.by_name();
+    ///
+    /// # Errors
+    /// Where they are sealed. Then nothing has changed.
+    pub fn lift(&self, name: &str) -> Result<Option<u64>, Unchanged> {
+        let mut by_name = self.unsealed()?;
         let before = by_name.len();
         by_name.retain(|revoked, _| revoked.as_str() != name);
-        (by_name.len() < before).then(|| self.changed(&by_name))
+        Ok((by_name.len() < before).then(|| self.changed(&by_name)))
+    }
+
+    /// Nothing changes for as long as another process may be about to take over; or again it does.
+    pub fn seal(&self, is_sealed: bool) {
+        let _by_name = self.by_name();
+        self.is_sealed.store(is_sealed, Ordering::Release);
+    }
+
+    /// Another process has them now, and says here what changes.
+    pub fn hand_over(&self) {
+        self.is_handed_over.store(true, Ordering::Release);
+        self.seal(false);
+    }
+
+    /// Whether another process has them.
+    pub fn are_handed_over(&self) -> bool {
+        self.is_handed_over.load(Ordering::Acquire)
     }
 
     /// All of them, by name.
@@ -116,6 +149,12 @@ impl Revocations {
         self.any.store(any, Ordering::Release);
         self.changes.send_modify(|changes| *changes += 1);
         *self.changes.borrow()
+    }
+
+    fn unsealed(&self) -> Result<MutexGuard<'_, BTreeMap<Name, Revocation>>, Unchanged> {
+        let by_name = self.by_name();
+        let is_sealed = self.is_sealed.load(Ordering::Acquire);
+        if is_sealed { Err(Unchanged::Sealed) } else { Ok(by_name) }
     }
 
     fn by_name(&self) -> MutexGuard<'_, BTreeMap<Name, Revocation>> {
@@ -183,9 +222,24 @@ mod tests {
         revocations.add(revocation("c", &["new"])).unwrap();
         assert!(has("old") && has("new"), "the older one stays");
         assert_eq!(revocations.list().len(), 1);
-        assert_eq!(revocations.lift("d"), None);
-        assert!(revocations.lift("c").is_some());
+        assert_eq!(revocations.lift("d"), Ok(None));
+        assert!(revocations.lift("c").unwrap().is_some());
         assert!(!has("old") && !has("new"));
+    }
+
+    #[test]
+    fn nothing_changes_while_another_process_may_take_over() {
+        let revocations = Revocations::default();
+        revocations.add(revocation("c", &["old"])).unwrap();
+        revocations.seal(true);
+        assert_eq!(revocations.add(revocation("d", &["1"])), Err(Unchanged::Sealed));
+        assert_eq!(revocations.lift("c"), Err(Unchanged::Sealed));
+        assert!(revocations.has(|| mark("old")) && !revocations.has(|| mark("1")));
+        revocations.seal(false);
+        assert!(revocations.lift("c").unwrap().is_some() && !revocations.are_handed_over());
+        revocations.seal(true);
+        revocations.hand_over();
+        assert!(revocations.add(revocation("d", &["1"])).is_ok() && revocations.are_handed_over());
     }
 
     #[test]
@@ -209,8 +263,8 @@ mod tests {
             Revocation { keys, ..revocation(name, &[]) }
         };
         revocations.add(many("c", 0..MOST_KEYS)).unwrap();
-        assert_eq!(revocations.add(many("d", 0..1)), Err(TooManyRevocations));
-        assert_eq!(revocations.add(many("c", MOST_KEYS..MOST_KEYS + 1)), Err(TooManyRevocations));
+        assert_eq!(revocations.add(many("d", 0..1)), Err(Unchanged::Full));
+        assert_eq!(revocations.add(many("c", MOST_KEYS..MOST_KEYS + 1)), Err(Unchanged::Full));
         revocations.add(many("c", 0..2)).expect("they are there already");
         assert_eq!(revocations.list()[0].keys.len(), MOST_KEYS);
     }

@@ -42,6 +42,8 @@ const BODY: usize = 4 << 10;
 /// What the socket's answers come from.
 #[derive(Clone)]
 pub struct Control {
+    /// What asks is a process of the same gateway, or who means this one alone.
+    pub is_own: bool,
     /// The bans.
     pub bans: Arc<Bans>,
     /// The keys that are revoked.

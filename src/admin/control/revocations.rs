@@ -14,7 +14,7 @@ use crate::{
     admin::{explained, refusal},
     live::Life,
     observe::Operation,
-    policy::{Consumer, Revocation, TooManyRevocations},
+    policy::{Consumer, Revocation, Unchanged},
     snapshot::Snapshot,
     types::{Denial, KeyMark},
 };
@@ -85,11 +85,10 @@ pub(super) async fn add(
     let (name, revoking) = (consumer.name.clone(), control.clone());
     let done = tokio::task::spawn_blocking(move || revoke_of(&revoking, snapshot, &asked.consumer));
     let done = done.await.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
-    let (change, ended) = done.map_err(|_| {
-        let text = "10,000 consumers or 160,000 keys are revoked: take those out of the configuration \
-                    that are to stay out, and `unrevoke` them once it is in force";
-        explained(StatusCode::INSUFFICIENT_STORAGE, "full", text)
-    })?;
+    let (change, ended) = done.map_err(unchanged)?;
+    if is_lost(&control) {
+        return Err(unchanged(Unchanged::Sealed));
+    }
     let what = Operation { what: "revoke", selector: "key", value: name.as_str(), ended };
     control.note(&what);
     let kept = is_kept(&control, change).await;
@@ -106,7 +105,7 @@ fn revoke_of(
     control: &Control,
     mut snapshot: Arc<Snapshot>,
     name: &str,
-) -> Result<(u64, u64), TooManyRevocations> {
+) -> Result<(u64, u64), Unchanged> {
     let (mut change, mut ended) = (0, 0);
     while let Some(consumer) = called(&snapshot, name) {
         let digests = std::iter::once(consumer.digest)
@@ -125,7 +124,7 @@ fn revoke_of(
 }
 
 /// Revokes, and ends what came with the keys. Which change that is, and how many were ended.
-fn revoke(control: &Control, revoked: Revocation) -> Result<(u64, u64), TooManyRevocations> {
+fn revoke(control: &Control, revoked: Revocation) -> Result<(u64, u64), Unchanged> {
     let keys = revoked.keys.clone();
     let is_meant = |life: &Life| {
         let mark = life.whose.key.map(|key| control.fingerprints.mark(&key));
@@ -152,14 +151,37 @@ pub(super) async fn lift(
     State(control): State<Control>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
-    let Some(change) = control.revocations.lift(&name) else {
+    let Some(change) = control.revocations.lift(&name).map_err(unchanged)? else {
         let text = "no consumer of this name is revoked; GET /revocations lists them";
         return Err(explained(StatusCode::NOT_FOUND, "not_revoked", text));
     };
+    if is_lost(&control) {
+        return Err(unchanged(Unchanged::Sealed));
+    }
     let what = Operation { what: "unrevoke", selector: "key", value: &name, ended: 0 };
     control.note(&what);
     let kept = is_kept(&control, change).await;
     Ok(json(&RevokedAnswer { consumer: name, revoked: false, ended: 0, kept }))
+}
+
+fn unchanged(why: Unchanged) -> Response {
+    match why {
+        Unchanged::Full => {
+            let text = "10,000 consumers or 160,000 keys are revoked: take those out of the \
+                        configuration that are to stay out, and `unrevoke` them once it is in force";
+            explained(StatusCode::INSUFFICIENT_STORAGE, "full", text)
+        }
+        Unchanged::Sealed => {
+            let text = "another process is taking over: ask again";
+            explained(StatusCode::SERVICE_UNAVAILABLE, "upgrade", text)
+        }
+    }
+}
+
+/// Whether what was said here counts nowhere else. Who asked before another process took over, and was heard behind
+/// that, has told nobody else.
+fn is_lost(control: &Control) -> bool {
+    !control.is_own && control.revocations.are_handed_over()
 }
 
 /// Waits until a change is in the file.

@@ -88,6 +88,59 @@ fn a_process_that_goes_away_at_any_stage_changes_nothing() {
     let _new = house.upgrade(&old);
 }
 
+/// By another salt the same key has another mark.
+#[test]
+fn a_process_with_another_salt_does_not_take_over_from_one_that_has_revoked_a_key() {
+    let house = House::new("");
+    let key = crate::harness::Key::new();
+    let text = format!("[[consumers]]\nname = \"one\"\nkey_sha256 = \"{}\"\n", key.sha256());
+    house.write(&house.text(&text));
+    let _old = house.first();
+    let body = "{\"consumer\":\"one\"}";
+    let head = "POST /revocations HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length:";
+    let revoke = format!("{head} {}\r\n\r\n{body}", body.len());
+    assert!(house.ask(&house.socket(), &revoke).starts_with("HTTP/1.1 200"));
+    let state = TempDir::new().unwrap();
+    house.write(&house.text(&format!("{text}[state]\ndir = {:?}\n", state.path())));
+    let (code, said) = house.next().ends();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("another fingerprint-salt"), "{said}");
+    let (status, ..) = house.connect().call(key.text()).unwrap();
+    assert_eq!(status, 401, "the older one goes on");
+}
+
+/// It has been told who is revoked, and would let in who is revoked now.
+#[test]
+fn while_another_process_takes_over_nobody_is_revoked_where_it_would_be_lost() {
+    let house = House::new("");
+    let key = crate::harness::Key::new();
+    let consumer = format!("[[consumers]]\nname = \"one\"\nkey_sha256 = \"{}\"\n", key.sha256());
+    house.write(&house.text(&consumer));
+    let old = house.first();
+    let own = house.own_socket(&old);
+    let _stream = house.connect().open("/api/mcp");
+    let body = "{\"consumer\":\"one\"}";
+    let revoke = format!(
+        "POST /revocations HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let lift = "DELETE /revocations/one HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut line = Line::open(&house);
+    line.hear_all(SECRETS);
+    line.say(READY, b"");
+    line.hear_all(END);
+    for asked in [&*revoke, lift] {
+        let said = house.ask(&own, asked);
+        assert!(said.starts_with("HTTP/1.1 503") && said.contains("ask again"), "{said}");
+    }
+    drop(line);
+    old.says("handing over failed");
+    let said = house.ask(&house.socket(), &revoke);
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    let _new = house.upgrade(&old);
+    until("the older one is told too", || house.ask(&own, lift).starts_with("HTTP/1.1 200"));
+}
+
 #[test]
 fn while_one_process_takes_over_another_is_refused_with_a_sentence() {
     let house = House::new("");
