@@ -8,6 +8,8 @@
 //! ends with 1 where one was cut or failed. At the end the key of all streams is revoked, wherever they
 //! are by then.
 
+#[path = "../../tests/suite/harness/anybody.rs"]
+mod anybody;
 mod calls;
 mod changes;
 mod gateway;

@@ -3,14 +3,12 @@ use std::{net::Ipv4Addr, os::unix::fs::symlink, sync::Arc, time::Instant};
 use portcullis::wire::Socket;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    ClientConfig,
+    pki_types::{CertificateDer, ServerName},
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Gateway, PATIENCE, Setup, within};
+use super::{Gateway, PATIENCE, Setup, anybody::Anybody, within};
 
 /// A certificate and its key.
 pub(crate) struct Pair {
@@ -93,44 +91,5 @@ impl Gateway {
             assert!(patient.elapsed() < PATIENCE, "another certificate for {name}");
             tokio::task::yield_now().await;
         }
-    }
-}
-
-/// Who takes any certificate, to see which it is.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

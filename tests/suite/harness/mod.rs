@@ -6,6 +6,7 @@
 //! drain (see `sinks.rs`).
 
 mod answer;
+mod anybody;
 mod audit;
 mod authority;
 mod call;
@@ -17,6 +18,7 @@ mod http2;
 mod key;
 mod operator;
 mod pebble;
+mod setup;
 mod sinks;
 mod stopping;
 mod tls;
@@ -32,10 +34,11 @@ pub(crate) use self::{
     certificates::Pair,
     client::Client,
     events::{Event, EventStream},
-    gateway::{Gateway, Setup},
+    gateway::Gateway,
     http2::{Heard, Http2},
     key::Key,
     pebble::{Pebble, free},
+    setup::Setup,
     stopping::Stopping,
     upstream::{Request, Seen, Streaming, Upstream},
 };
