@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     live::Life,
-    mcp::{Replaced, replace_data},
+    mcp::{FirstEvent, Replaced, replace_data},
     snapshot::UpstreamAuth,
     types::{Credential, CredentialForm, Path, Segment, Template},
 };
 
-/// The first event of a stream as the client gets it: an endpoint mapped to the public one, any other
+/// The first event of a stream as the client gets it, or a later one where these are looked at: an endpoint mapped to the public one, any other
 /// as it is. `None` where an endpoint can't be mapped; it could hold the upstream's key.
 pub(super) fn announce(
     events: &mut Events,
@@ -24,7 +24,12 @@ pub(super) fn announce(
     event: &[u8],
     Said { entered, admission, at, seat, .. }: Said<'_>,
 ) -> Option<Vec<u8>> {
-    events.first = First::Passed;
+    let is_first = matches!(events.first, First::Awaited(_));
+    let short = admission.injected_key().filter(|key| !leak::is_veiled(key));
+    events.first = short.map_or(First::Passed, |_| First::Watched(FirstEvent::default()));
+    if !is_first {
+        return later(event, short);
+    }
     let credential = &admission.credential;
     let route = &entered.lead.route;
     let listening = state.legacy.open((&route.name, at), credential.digest, seat.cloned())?;
@@ -53,6 +58,14 @@ pub(super) fn announce(
         Replaced::NotEndpoint => Some(event.to_vec()),
         Replaced::Unreadable => None,
     }
+}
+
+/// A later event as it is. `None` where it names an endpoint with a key that no veil covers: clients take
+/// the last that they read.
+fn later(event: &[u8], short: Option<&str>) -> Option<Vec<u8>> {
+    let names_one = || replace_data(event, |_| None) != Replaced::NotEndpoint;
+    let shown = short.is_some_and(|key| names_one() && leak::shows(event, key));
+    (!shown).then(|| event.to_vec())
 }
 
 /// Where a client will post that reads this announced endpoint. `None` where it can't be mapped.

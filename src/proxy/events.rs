@@ -33,6 +33,9 @@ pub(super) enum First {
     Awaited(FirstEvent),
     /// It has come, or isn't waited for.
     Passed,
+    /// It has come. No veil covers the key that was injected, so what could be another endpoint waits
+    /// until it is whole.
+    Watched(FirstEvent),
 }
 
 impl Events {
@@ -79,6 +82,14 @@ impl Events {
         }
     }
 
+    /// What waits for an event that could be an endpoint.
+    pub(super) const fn looked_at(&mut self) -> Option<&mut FirstEvent> {
+        match &mut self.first {
+            First::Awaited(first) | First::Watched(first) => Some(first),
+            First::Passed => None,
+        }
+    }
+
     /// Follows bytes that go to the client. How many events end in them.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> u64 {
         let before = self.scan.events();
@@ -91,7 +102,8 @@ impl Events {
 
     /// Whether something of our own may be put between two events now.
     pub(super) fn may_speak(&self) -> bool {
-        let holding = matches!(&self.first, First::Awaited(first) if first.holds());
+        let holding =
+            matches!(&self.first, First::Awaited(first) | First::Watched(first) if first.holds());
         self.scan.between_events() && !holding
     }
 

@@ -21,6 +21,11 @@ pub(super) fn shows(text: &[u8], key: &str) -> bool {
     false
 }
 
+/// Whether the key is covered wherever it is shown: a short one could be a word of an answer.
+pub(super) const fn is_veiled(key: &str) -> bool {
+    key.len() >= MIN_KEY_BYTES
+}
+
 /// How many bytes at the front of the text are the key, in whatever spelling.
 pub(super) fn length_of(text: &[u8], key: &[u8]) -> Option<usize> {
     match spelling::read(text, key) {
@@ -39,7 +44,7 @@ pub(super) struct Veil {
 impl Veil {
     /// A veil over an answer of that status, where the key can be told from a word of it.
     pub(super) fn over(key: &str, status: StatusCode) -> Option<Self> {
-        (key.len() >= MIN_KEY_BYTES || !status.is_success()).then(Self::default)
+        (is_veiled(key) || !status.is_success()).then(Self::default)
     }
 
     /// The bytes that may go. The key in them is covered byte for byte: lengths that were announced

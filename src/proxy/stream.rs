@@ -8,7 +8,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     alive, endpoint,
-    events::{Events, First},
+    events::Events,
     forward::Answered,
     leak::Veil,
     place::{Place, Said},
@@ -275,7 +275,7 @@ impl<'p, 's, 'c, 'a> Pump<'p, 's, 'c, 'a> {
         if let Some(copied) = &mut self.copied {
             copied.feed(&data);
         }
-        while let Some(Events { first: First::Awaited(first), .. }) = &mut self.events {
+        while let Some(first) = self.events.as_mut().and_then(Events::looked_at) {
             let (step, used) = first.feed(&data);
             let rest = data.split_off(used);
             match step {

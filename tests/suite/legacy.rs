@@ -158,6 +158,25 @@ async fn an_injected_key_is_covered_in_every_later_event() {
 }
 
 #[tokio::test]
+async fn a_short_injected_key_is_in_no_later_endpoint_either() {
+    let mut upstream = Upstream::start().await;
+    let (key, real) = (Key::new(), Key::short());
+    let gateway = Setup::new(&upstream).injected("alice", &key, &real, "").start();
+    let call = Call::get(&format!("/api/sse/{}", key.text()));
+    let announced = format!("/message/{}", real.text());
+    let (mut stream, mut from_upstream, event) =
+        announce((&gateway, &mut upstream), &call, &announced).await;
+    assert!(event.is_some_and(|event| event.data.starts_with("/api/message/")));
+    from_upstream.event("endpoint", "/elsewhere").await;
+    assert_eq!(stream.next_event().await.unwrap().data, "/elsewhere");
+    from_upstream.event("message", "{}").await;
+    assert_eq!(stream.next_event().await.unwrap().data, "{}");
+    from_upstream.event("endpoint", &announced).await;
+    assert!(stream.next_event().await.is_none() && !stream.ended_whole());
+    from_upstream.is_abandoned().await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_can_not_be_read_is_cut() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream).start();

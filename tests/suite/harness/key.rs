@@ -18,6 +18,12 @@ impl Key {
         Self(format!("{CORE}.{}{odd}{CORE}", RequestId::next()))
     }
 
+    /// One that is short enough to be a word of an answer.
+    pub(crate) fn short() -> Self {
+        let id = RequestId::next().to_string();
+        Self(id.get(id.len() - 10..).expect("16 digits").to_owned())
+    }
+
     /// The key as it stands in `Authorization`.
     pub(crate) fn text(&self) -> &str {
         &self.0
