@@ -233,6 +233,19 @@ async fn an_idle_connection_is_told_goodbye() {
     http2.is_closed().await;
 }
 
+/// It may have come hours before the file did.
+#[tokio::test]
+async fn an_idle_connection_waits_as_long_as_the_file_in_force_says() {
+    let (mut upstream, gateway, key) = boot("[timeouts]\nidle = \"60s\"").await;
+    let mut http2 = gateway.http2().await;
+    gateway.apply(|text| text.replace("idle = \"60s\"", "idle = \"150ms\""), |_| {});
+    http2.send(call(1, &key)).await;
+    upstream.answer("{}").await;
+    assert_eq!(http2.answer(1).await.status, 200);
+    assert_eq!(http2.farewell().await, NO_ERROR);
+    http2.is_closed().await;
+}
+
 /// RFC 9113: errors of the connection, after which nothing can be trusted.
 #[tokio::test]
 async fn what_breaks_the_connection_ends_it() {
