@@ -59,6 +59,20 @@ async fn an_endpoint_that_hangs_leaves_half_of_the_time_and_then_none_is_lost_to
     assert_eq!(begun.elapsed().as_secs(), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_that_refuses_gives_the_next_no_more_time_than_there_is_for_all() {
+    let (gone, refuses) = living().await;
+    drop(gone);
+    let server = server_at(vec![refuses.clone(), endpoint("name.test", 1)]);
+    let key = key_of(&server, &refuses);
+    // Once both are out too: then they are tried as the last that is left.
+    for _ in 0..2 {
+        let begun = Instant::now();
+        assert_eq!(server.connection(key, PATIENCE).await.err(), Some(Unreachable::Late));
+        assert!(begun.elapsed() < PATIENCE + Duration::from_millis(100));
+    }
+}
+
 #[tokio::test]
 async fn each_change_is_said_once() {
     let sink = LogSink::memory();
