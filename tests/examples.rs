@@ -22,6 +22,7 @@ fn surroundings() -> tempfile::TempDir {
     let names = vec!["postiz.yourdomain.com".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     fs::write(tls.join("fullchain.pem"), made.cert.pem()).unwrap();
+    fs::write(tls.join("clients.pem"), made.cert.pem()).unwrap();
     let key = tls.join("privkey.pem");
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();

@@ -59,7 +59,7 @@ pub(super) fn again(
     }
 }
 
-fn text(path: &str) -> DeValue<'_> {
+pub(super) fn text(path: &str) -> DeValue<'_> {
     DeValue::String(path.into())
 }
 
@@ -168,7 +168,7 @@ fn facts(
     Some(Facts { names, starts_at, expires_at })
 }
 
-fn day(seconds: i64) -> String {
+pub(super) fn day(seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(seconds);
     time.map_or_else(
         |_| "a day out of reach".to_owned(),

@@ -44,6 +44,26 @@ pub(super) fn listeners(
     }
 }
 
+/// A consumer's certificate that no listener asks for would keep it out for ever.
+pub(super) fn client_certificates(
+    listeners: &[listeners::Draft],
+    consumers: &[consumers::Draft],
+    reading: &mut Reading<'_>,
+) {
+    let asks = |draft: &listeners::Draft| match &draft.speaks {
+        Speaks::Tls(tls, _) => tls.clients.is_some(),
+        Speaks::Plain | Speaks::Redirect(_) => false,
+    };
+    if listeners.iter().any(asks) {
+        return;
+    }
+    for (_, at) in consumers.iter().filter_map(|draft| draft.certificate.as_ref()) {
+        reading.error(at, "no listener asks for client certificates").hint(
+            "add to a listener's tls: client_ca = \"tls/clients.pem\", client_auth = \"optional\"",
+        );
+    }
+}
+
 /// What is ordered is kept: without a place for it each start would order anew, and an authority gives
 /// a name few certificates a week. It counts the orders of a name, too, so nobody else orders for it.
 pub(super) fn acme(drafts: &[listeners::Draft], is_kept: bool, reading: &mut Reading<'_>) {

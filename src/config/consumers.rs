@@ -6,7 +6,7 @@ use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
 use super::{
-    Span, access, audit, limits,
+    Span, access, audit, client_authorities, limits,
     mask::shown,
     once::{Once, unknown_name},
     reading::Reading,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     policy::{AuditLevel, Consumer, Previous},
-    types::{KeyDigest, Name},
+    types::{CertificateName, KeyDigest, Name, Secret},
 };
 
 /// A consumer as far as it could be read.
@@ -24,6 +24,7 @@ pub(super) struct Draft {
     pub(super) name: Option<(Name, Span)>,
     digest: Option<(KeyDigest, Span)>,
     previous: Option<(KeyDigest, Span)>,
+    pub(super) certificate: Option<(CertificateName, Span)>,
     /// The names of its routes.
     pub(super) routes: Option<Vec<(Name, Span)>>,
     /// Whether its calls are audited, where that is written.
@@ -38,6 +39,7 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
     }
     let mut names = Once::new("first here");
     let mut digests = Once::new("first here");
+    let mut certificates = Once::new("first here");
     let mut drafts = Vec::new();
     for table in item.tables("[[consumers]]", reading) {
         let draft = one(table, reading);
@@ -47,6 +49,9 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
         for (digest, at) in draft.digest.iter().chain(&draft.previous) {
             digests.note(*digest, at, "another consumer has this key", reading);
         }
+        if let Some((name, at)) = &draft.certificate {
+            certificates.note(name.clone(), at, "another consumer has this certificate", reading);
+        }
         drafts.push(draft);
     }
     drafts
@@ -55,22 +60,13 @@ pub(super) fn read(root: &mut Table<'_>, reading: &mut Reading<'_>) -> Vec<Draft
 fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let name = table.require("name", "name = \"claude-desktop\"", reading);
     let name = name.and_then(|item| item.name(reading));
-    let example = "key_sha256 = \"...\"; `portcullis key new NAME` makes the key and this line";
-    let digest = table.require("key_sha256", example, reading);
-    let digest = digest.and_then(|item| digest_of(&item, reading));
-    let previous = table.take("previous").map(|item| previous(&item, reading));
+    let at = table.at().clone();
+    let shows = shows(&mut table, reading);
     let upstream_key = table.take("upstream_key");
-    // Kept apart from a key that isn't set: a consumer whose secret can't be read must not run
-    // with its own key instead.
-    let upstream_key = upstream_key.map(|item| {
-        let key = secrets::read(&item, reading)?;
-        if digest.as_ref().is_some_and(|(own, _)| key.digest() == *own) {
-            reading
-                .warning(&item.at, "the client has the very key of the upstream")
-                .hint("give it a key of its own: `portcullis key new NAME`");
-        }
-        Some(key)
-    });
+    if shows.is_keyless() {
+        keyless((shows.previous.is_some(), upstream_key.is_some()), &at, reading);
+    }
+    let upstream_key = upstream_key.map(|item| upstream_key_of(&item, &shows, reading));
     let routes = table.take("routes").map(|item| {
         if item.value.as_array().is_some_and(|list| list.is_empty()) {
             reading.error(&item.at, "`routes` is empty").hint("leave it out for every route");
@@ -91,11 +87,10 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let consumer = || {
         Some(Consumer {
             name: name.as_ref()?.0.clone(),
-            digest: digest.as_ref()?.0,
-            previous: match &previous {
-                Some(read) => Some(read.as_ref()?.0),
-                None => None,
-            },
+            digest: shows.identity()?,
+            has_key: !shows.is_keyless(),
+            certificate: whole(&shows.certificate)?.map(|(name, _)| name.clone()),
+            previous: whole(&shows.previous)?.map(|(previous, _)| *previous),
             upstream_key: upstream_key.map_or(Some(None), |key| key.map(Some))?,
             routes: routes.as_ref().map(|list| list.iter().map(|(name, _)| name.clone()).collect()),
             nets,
@@ -107,8 +102,83 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
         })
     };
     let consumer = consumer();
+    let Shows { key: digest, certificate, previous, .. } = shows;
     let previous = previous.flatten().map(|(key, at)| (key.digest, at));
-    Draft { name, digest, previous, routes, audit, consumer }
+    let certificate = certificate.flatten();
+    Draft { name, digest, previous, certificate, routes, audit, consumer }
+}
+
+/// What a consumer has to show. What is written and can't be read is `Some(None)`.
+struct Shows {
+    has_key: bool,
+    key: Option<(KeyDigest, Span)>,
+    certificate: Option<Option<(CertificateName, Span)>>,
+    previous: Option<Option<(Previous, Span)>>,
+}
+
+impl Shows {
+    const fn is_keyless(&self) -> bool {
+        !self.has_key && self.certificate.is_some()
+    }
+
+    /// What stands for it in buckets and budgets.
+    fn identity(&self) -> Option<KeyDigest> {
+        if self.is_keyless() {
+            let (name, _) = self.certificate.as_ref()?.as_ref()?;
+            return Some(name.identity());
+        }
+        self.key.as_ref().map(|(digest, _)| *digest)
+    }
+}
+
+fn shows(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Shows {
+    let example = "key_sha256 = \"...\"; `portcullis key new NAME` makes the key and this line";
+    let certificate = table.take("certificate");
+    let key = match &certificate {
+        Some(_) => table.take("key_sha256"),
+        None => table.require("key_sha256", example, reading),
+    };
+    let previous = table.take("previous");
+    Shows {
+        has_key: key.is_some(),
+        key: key.and_then(|item| digest_of(&item, reading)),
+        certificate: certificate.map(|item| client_authorities::name(&item, reading)),
+        previous: previous.map(|item| previous_of(&item, reading)),
+    }
+}
+
+/// What is written and could be read, or isn't written.
+#[expect(clippy::option_option, reason = "written and unreadable is neither")]
+const fn whole<T>(written: &Option<Option<T>>) -> Option<Option<&T>> {
+    match written {
+        Some(Some(read)) => Some(Some(read)),
+        Some(None) => None,
+        None => Some(None),
+    }
+}
+
+/// Kept apart from a key that isn't set: a consumer whose secret can't be read must not run with its own
+/// key instead.
+fn upstream_key_of(item: &Item<'_>, shows: &Shows, reading: &mut Reading<'_>) -> Option<Secret> {
+    let key = secrets::read(item, reading)?;
+    if shows.key.as_ref().is_some_and(|(own, _)| key.digest() == *own) {
+        reading
+            .warning(&item.at, "the client has the very key of the upstream")
+            .hint("give it a key of its own: `portcullis key new NAME`");
+    }
+    Some(key)
+}
+
+/// Who has no key of its own needs one for the server behind, and has none to change.
+fn keyless((previous, upstream_key): (bool, bool), at: &Span, reading: &mut Reading<'_>) {
+    if !upstream_key {
+        reading
+            .error(at, "a consumer with a certificate and no key has nothing for the server behind")
+            .hint("add: upstream_key = \"env:NAME\", or key_sha256 to ask for both");
+    }
+    if previous {
+        reading.error(at, "`previous` without `key_sha256`").hint("remove `previous`");
+    }
 }
 
 fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, Span)> {
@@ -128,7 +198,7 @@ fn digest_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(KeyDigest, S
 
 /// The key that the consumer had before. It has to have an end: a key that is being replaced and
 /// stays valid isn't replaced.
-fn previous(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Previous, Span)> {
+fn previous_of(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<(Previous, Span)> {
     let example = "write: previous = { key_sha256 = \"...\", expires = 2037-12-31 }";
     let message = "`previous` needs `key_sha256` and `expires`";
     if !item.value.is_table() {

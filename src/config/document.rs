@@ -41,11 +41,11 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, reading: &mut Reading<'t>) -> Opti
 
     conflicts::listeners(&listeners, admin.as_ref(), reading);
     conflicts::acme(&listeners, state_dir.is_some(), reading);
+    conflicts::client_certificates(&listeners, &consumers, reading);
     conflicts::proxy_protocol(&listeners, &access, reading);
     conflicts::routes(&routes, &upstreams, reading);
     conflicts::prefixes(&upstreams, &routes, reading);
-    let whose = (&*routes, &*consumers);
-    conflicts::audit(audit.as_ref(), state_dir.is_some(), whose, reading);
+    conflicts::audit(audit.as_ref(), state_dir.is_some(), (&*routes, &*consumers), reading);
     weak::listeners(&listeners, reading);
     weak::acme(&listeners, &access, reading);
     weak::loopback(&listeners, &access, (&routes, &consumers), reading);

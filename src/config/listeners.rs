@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    Span, acme, certificates, defaults,
+    Span, acme, certificates, client_authorities, defaults,
     once::Once,
     reading::Reading,
     table::{Item, Table},
@@ -76,14 +76,16 @@ fn one(mut table: Table<'_>, reading: &mut Reading<'_>) -> Draft {
 
 fn read_tls(item: &Item<'_>, reading: &mut Reading<'_>) -> (Tls, Option<acme::Draft>) {
     let Some(mut table) = item.table("`tls`", reading) else {
-        return (Tls { certificates: Vec::new(), acme: None, http2: defaults::HTTP2 }, None);
+        let (certificates, http2) = (Vec::new(), defaults::HTTP2);
+        return (Tls { certificates, acme: None, http2, clients: None }, None);
     };
     let http2 = table.take("protocols").map(|item| http2(&item, reading));
     let draft = table.take("acme").map(|item| acme::read(&item, reading));
     let certificates = certificates(&mut table, draft.is_some(), reading);
+    let clients = client_authorities::read(&mut table, reading).map(Arc::new);
     table.finish(&[], reading);
     let acme = draft.as_ref().and_then(|draft| draft.acme.clone()).map(Arc::new);
-    (Tls { certificates, acme, http2: http2.unwrap_or(defaults::HTTP2) }, draft)
+    (Tls { certificates, acme, http2: http2.unwrap_or(defaults::HTTP2), clients }, draft)
 }
 
 /// `protocols`: whether HTTP/2 is one. HTTP/1.1 always is: nothing else can switch to WebSocket.

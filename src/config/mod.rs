@@ -19,6 +19,7 @@ mod arguments;
 mod audit;
 mod bans;
 mod certificates;
+mod client_authorities;
 mod conflicts;
 mod consumers;
 mod defaults;
@@ -72,7 +73,9 @@ pub use problem::{Place, Problem, Severity, Span};
 use reading::Reading;
 pub use render::render;
 
-use crate::snapshot::{Certificate, CertificateFiles, Snapshot};
+use crate::snapshot::{
+    Certificate, CertificateFiles, ClientAuthority, ClientAuthorityFiles, Snapshot,
+};
 
 /// The largest configuration that is read, in bytes: 100,000 consumers need a quarter of it.
 const MAX_BYTES: u64 = 64 << 20;
@@ -140,6 +143,17 @@ pub fn admin_socket(path: &Path) -> Result<Option<PathBuf>, Box<Problem>> {
 /// What is wrong with them: the problem has no place in a file.
 pub fn certificate(files: &CertificateFiles, now: SystemTime) -> Result<Certificate, Box<Problem>> {
     certificates::again(files, now)
+}
+
+/// Reads the files again of who answers for clients, as they are now.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn client_authority(
+    (files, required): (&ClientAuthorityFiles, bool),
+    now: SystemTime,
+) -> Result<ClientAuthority, Box<Problem>> {
+    client_authorities::again((files, required), now)
 }
 
 /// The environment of this process, for [`load`].

@@ -1,6 +1,7 @@
 mod acme;
 mod addresses;
 mod audit;
+mod client_certificates;
 mod endpoints;
 mod oauth;
 mod rotation;

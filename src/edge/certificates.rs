@@ -11,28 +11,39 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use super::client_certificates::ClientAuthorities;
 use crate::snapshot::{Acme, Certificate, Tls};
 
-/// How a listener speaks TLS: Mozilla's intermediate profile (guideline 6.0). TLS 1.2 and 1.3, the
+/// How a listener speaks TLS, and with whom where it asks for certificates: Mozilla's intermediate profile (guideline 6.0). TLS 1.2 and 1.3, the
 /// AEAD suites, X25519MLKEM768 first; HTTP/2 before HTTP/1.1, or HTTP/1.1 alone.
 ///
 /// # Errors
 /// Where the TLS library refuses its own suites, which would be a fault of the build.
 pub fn server_config(
     certificates: &Certificates,
+    clients: Option<&ClientAuthorities>,
     http2: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certificates.clone()));
+    let config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let config = match clients {
+        Some(clients) => config.with_client_cert_verifier(Arc::new(clients.clone())),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(Arc::new(certificates.clone()));
     let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    if clients.is_some() {
+        // A resumed session would bring its certificate from the ticket, and nobody would look at it
+        // again: neither at its end, nor at whether it was revoked since (CVE-2025-23419 was that).
+        config.send_tls13_tickets = 0;
+        return Ok(Arc::new(config));
+    }
     // Tickets make resumption stateless: no table of sessions that strangers could fill. One is
     // enough; each costs a signature's worth of work in the handshake.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 

@@ -4,9 +4,10 @@ use rustls::{ServerConfig, server::Acceptor};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::{challenges::asks_for_proof, room::Room};
+use super::{challenges::asks_for_proof, client_certificates, room::Room};
 use crate::{
     observe::HandshakeOutcome,
+    types::ClientCertificate,
     wire::{Socket, Transport},
 };
 
@@ -16,6 +17,14 @@ pub struct Handshakes {
     room: Room,
     /// For an authority that wants a proof.
     proofs: Arc<ServerConfig>,
+}
+
+/// A connection whose handshake is done.
+pub struct Shaken {
+    /// What is said inside.
+    pub transport: Transport,
+    /// What the client has shown, where it was asked to.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// A handshake that came to nothing, as it is counted.
@@ -37,7 +46,7 @@ impl Handshakes {
         config: &Arc<ServerConfig>,
         (socket, peer): (TcpStream, IpAddr),
         deadline: Duration,
-    ) -> Result<Transport, Unfinished> {
+    ) -> Result<Shaken, Unfinished> {
         let shake = self.shake(config, (Socket(socket), peer));
         time::timeout(deadline, shake).await.unwrap_or(Err(HandshakeOutcome::Timeout))
     }
@@ -46,7 +55,7 @@ impl Handshakes {
         &self,
         config: &Arc<ServerConfig>,
         (socket, peer): (Socket, IpAddr),
-    ) -> Result<Transport, Unfinished> {
+    ) -> Result<Shaken, Unfinished> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
         let hello = hello.map_err(|_| HandshakeOutcome::Failed)?;
         // Room is taken for the work, and not for the wait before it: or a few dozen sockets that
@@ -56,15 +65,29 @@ impl Handshakes {
         let config = if proof { &self.proofs } else { config };
         tokio::select! {
             stream = hello.into_stream(Arc::clone(config)) => {
-                let mut stream = stream.map_err(|_| HandshakeOutcome::Failed)?;
+                let mut stream = stream.map_err(|error| why(&error))?;
                 if proof {
                     // The handshake was all (RFC 8737 3).
                     let _ = stream.shutdown().await;
                     return Err(HandshakeOutcome::Challenge);
                 }
-                Ok(Transport::Tls(Box::new(stream.into())))
+                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                // One that was believed and can't be read is nobody's.
+                let read = |shown| client_certificates::read(shown).map(Arc::new);
+                let certificate = shown.map(|shown| read(shown).ok_or(HandshakeOutcome::Certificate));
+                let certificate = certificate.transpose()?;
+                Ok(Shaken { transport: Transport::Tls(Box::new(stream.into())), certificate })
             }
             () = place.lost() => Err(HandshakeOutcome::Busy),
         }
+    }
+}
+
+/// Why a handshake failed.
+fn why(error: &std::io::Error) -> HandshakeOutcome {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(InvalidCertificate(_) | NoCertificatesPresented) => HandshakeOutcome::Certificate,
+        _ => HandshakeOutcome::Failed,
     }
 }

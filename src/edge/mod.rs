@@ -4,6 +4,7 @@
 mod caps;
 mod certificates;
 mod challenges;
+mod client_certificates;
 mod handshake;
 mod proxy_header;
 mod room;
@@ -11,5 +12,6 @@ mod room;
 pub use caps::{Gatekeeper, Knock, Observed, let_in, let_in_told};
 pub use certificates::{Certificates, server_config};
 pub use challenges::{Challenges, Proven};
-pub use handshake::{Handshakes, Unfinished};
+pub use client_certificates::ClientAuthorities;
+pub use handshake::{Handshakes, Shaken, Unfinished};
 pub use proxy_header::{NoProxyHeader, ProxyHeader, take_proxy_header};

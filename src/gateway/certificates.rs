@@ -1,12 +1,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    os::unix::fs::MetadataExt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{doors::Doors, kept_file};
+use super::{
+    client_authorities::ClientAuthorityKeeper,
+    doors::Doors,
+    kept_file,
+    stamps::{Seen, stamps},
+};
 use crate::{
     config::{self, Problem},
     edge::Certificates,
@@ -24,36 +27,17 @@ pub(super) struct CertificateKeeper {
     doors: Arc<Doors>,
     seen: Mutex<HashMap<(Name, CertificateFiles), Seen>>,
     shown: Mutex<BTreeMap<(Name, Name), i64>>,
+    /// Whom their clients come from.
+    clients: ClientAuthorityKeeper,
     metrics: Metrics,
-}
-
-/// What was seen of a certificate's files.
-#[derive(Default)]
-struct Seen {
-    stamps: Option<Stamps>,
-    /// Whether what these stamps stand for was read, and read once more when it stood still.
-    done: bool,
-    /// What was said to be wrong.
-    said: Option<String>,
-}
-
-/// Certificate and key. `None` for what can't be seen.
-type Stamps = [Option<Stamp>; 2];
-
-/// What changes with a file, behind all links: certbot and Kubernetes put new links in old places.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    written: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl CertificateKeeper {
     /// The keeper of the certificates of these listeners.
     pub(super) fn new(doors: &Arc<Doors>, metrics: &Metrics) -> Self {
-        let (doors, metrics) = (Arc::clone(doors), metrics.clone());
-        let keeper = Self { doors, seen: Mutex::default(), shown: Mutex::default(), metrics };
+        let (clients, metrics) = (ClientAuthorityKeeper::new(doors), metrics.clone());
+        let (seen, shown) = (Mutex::default(), Mutex::default());
+        let keeper = Self { doors: Arc::clone(doors), seen, shown, clients, metrics };
         keeper.show();
         keeper
     }
@@ -72,12 +56,13 @@ impl CertificateKeeper {
             for certificate in certificates.list() {
                 let of = (listener.clone(), certificate.files.clone());
                 let mut seen = before.remove(&of).unwrap_or_default();
-                seen.look((listener, certificates), &certificate);
+                look(&mut seen, (listener, certificates), &certificate);
                 now.insert(of, seen);
             }
         }
         *before = now;
         drop(before);
+        self.clients.turn();
         self.show();
     }
 
@@ -102,53 +87,28 @@ impl CertificateKeeper {
     }
 }
 
-impl Seen {
-    /// Reads the files, where they are not those that were read.
-    fn look(&mut self, (listener, certificates): (&Name, &Certificates), serving: &Certificate) {
-        let stamps = stamps(&serving.files);
-        let stands_still = self.stamps == Some(stamps);
-        if self.done && stands_still {
-            return;
-        }
-        (self.stamps, self.done) = (Some(stamps), stands_still);
-        match config::certificate(&serving.files, SystemTime::now()) {
-            Ok(read) => {
-                self.said = None;
-                if !read.is(serving) && certificates.renew(&read) {
-                    let file = &*serving.files.cert;
-                    let ends = jiff::Timestamp::from_second(read.expires_at).unwrap_or_default();
-                    tracing::info!(%listener, file, %ends, "a certificate was replaced");
-                }
+/// Reads the files, where they are not those that were read.
+fn look(seen: &mut Seen, (listener, certificates): (&Name, &Certificates), serving: &Certificate) {
+    let CertificateFiles { directory, cert, key } = &serving.files;
+    let read = || config::certificate(&serving.files, SystemTime::now());
+    match seen.look(stamps(directory, [&**cert, &**key]), read) {
+        Some(Ok(read)) if !read.is(serving) => {
+            if certificates.renew(&read) {
+                let file = &**cert;
+                let ends = jiff::Timestamp::from_second(read.expires_at).unwrap_or_default();
+                tracing::info!(%listener, file, %ends, "a certificate was replaced");
             }
-            // Whoever writes two files is between them for a moment.
-            Err(problem) if stands_still => self.tell(listener, &serving.files, &problem),
-            Err(_) => {}
         }
-    }
-
-    /// Says once what is wrong.
-    fn tell(&mut self, listener: &Name, files: &CertificateFiles, problem: &Problem) {
-        if self.said.as_ref() == Some(&problem.message) {
-            return;
-        }
-        let (file, why) = (&*files.cert, &*problem.message);
-        let hint = problem.hint.as_deref().unwrap_or_default();
-        tracing::error!(
-            %listener, file, why, hint,
-            "a certificate can't be replaced; the old one serves on until the files change again"
-        );
-        self.said = Some(problem.message.clone());
+        Some(Err(problem)) => tell(listener, &serving.files, &problem),
+        Some(Ok(_)) | None => {}
     }
 }
 
-fn stamps(files: &CertificateFiles) -> Stamps {
-    [&files.cert, &files.key].map(|path| {
-        let seen = fs::metadata(files.directory.join(&**path)).ok()?;
-        Some(Stamp {
-            inode: (seen.dev(), seen.ino()),
-            size: seen.size(),
-            written: (seen.mtime(), seen.mtime_nsec()),
-            changed: (seen.ctime(), seen.ctime_nsec()),
-        })
-    })
+fn tell(listener: &Name, files: &CertificateFiles, problem: &Problem) {
+    let (file, why) = (&*files.cert, &*problem.message);
+    let hint = problem.hint.as_deref().unwrap_or_default();
+    tracing::error!(
+        %listener, file, why, hint,
+        "a certificate can't be replaced; the old one serves on until the files change again"
+    );
 }

@@ -12,7 +12,7 @@ use super::{
     upgrade::{Sockets, Turnstile},
 };
 use crate::{
-    edge::{Certificates, Handshakes},
+    edge::{Certificates, ClientAuthorities, Handshakes},
     host::Socket,
     policy::Places,
     snapshot::{Listener, Snapshot, Tls},
@@ -111,8 +111,8 @@ impl Doors {
             stays(key)
         });
         for (key, way, tls) in change.stay {
-            if let Some((certificates, tls)) = way.certificates().zip(tls.as_ref()) {
-                certificates.replace(tls);
+            if let Some((speaks, tls)) = way.tls().zip(tls.as_ref()) {
+                speaks.replace(tls);
             }
             let door = open.iter().find(|(other, _)| *other == key);
             if let Some((_, door)) = door {
@@ -140,9 +140,18 @@ impl Doors {
     pub(super) fn certificates(&self) -> Vec<(Name, Certificates)> {
         let shown = |(_, door): &(Key, Open)| {
             let way = door.way.load();
-            Some((way.name().clone(), way.certificates()?.clone()))
+            Some((way.name().clone(), way.tls()?.certificates.clone()))
         };
         self.lock().iter().filter_map(shown).collect()
+    }
+
+    /// Who answers for the clients of each listener that asks for their certificates.
+    pub(super) fn client_authorities(&self) -> Vec<(Name, ClientAuthorities)> {
+        let asked = |(_, door): &(Key, Open)| {
+            let way = door.way.load();
+            Some((way.name().clone(), way.tls()?.clients.clone()?))
+        };
+        self.lock().iter().filter_map(asked).collect()
     }
 
     /// The sockets.

@@ -18,7 +18,9 @@ use super::{
     upgrade::{Sockets, Turnstile},
 };
 use crate::{
-    edge::{self, Certificates, Gatekeeper, Handshakes, Knock, Observed},
+    edge::{
+        self, Certificates, ClientAuthorities, Gatekeeper, Handshakes, Knock, Observed, Shaken,
+    },
     host::{Socket, accept_all},
     observe::{ConnectionOutcome, HandshakeOutcome},
     policy::{Places, Ticket},
@@ -45,10 +47,41 @@ pub(super) struct Way {
     door: Arc<Door>,
     /// Whether a PROXY header comes first.
     wants_header: bool,
-    certificates: Option<Certificates>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Speaks>,
     places: Places,
     handshakes: Arc<Handshakes>,
+}
+
+/// How it speaks TLS.
+#[derive(Clone)]
+pub(super) struct Speaks {
+    pub(super) certificates: Certificates,
+    /// Where clients are asked for theirs.
+    pub(super) clients: Option<ClientAuthorities>,
+    config: Arc<ServerConfig>,
+}
+
+impl Speaks {
+    fn new(tls: &Tls) -> Result<Self, rustls::Error> {
+        let certificates = Certificates::new(tls);
+        let clients = tls.clients.as_ref().map(ClientAuthorities::new);
+        let config = edge::server_config(&certificates, clients.as_ref(), tls.http2)?;
+        Ok(Self { certificates, clients, config })
+    }
+
+    /// Whether it can go on as this, with other certificates and authorities alone.
+    fn suits(&self, tls: &Tls) -> bool {
+        let http2 = self.config.alpn_protocols.len() > 1;
+        http2 == tls.http2 && self.clients.is_some() == tls.clients.is_some()
+    }
+
+    /// Takes the certificates and authorities of a new configuration.
+    pub(super) fn replace(&self, tls: &Tls) {
+        self.certificates.replace(tls);
+        if let Some((clients, authority)) = self.clients.as_ref().zip(tls.clients.as_ref()) {
+            clients.replace(Arc::clone(authority));
+        }
+    }
 }
 
 impl Entrance {
@@ -148,26 +181,15 @@ impl Way {
             ListenerKind::Redirect { port } => DoorKind::Redirect { port: *port },
             ListenerKind::Tls(_) => DoorKind::Tls,
         };
-        let speaks =
-            |config: &Arc<ServerConfig>, tls: &Tls| (config.alpn_protocols.len() > 1) == tls.http2;
-        let kept = before.and_then(|way| way.certificates.clone().zip(way.tls.clone()));
-        let (certificates, tls) = match (listener.tls(), kept) {
-            (None, _) => (None, None),
-            (Some(tls), Some((certificates, config))) if speaks(&config, tls) => {
-                (Some(certificates), Some(config))
-            }
-            (Some(tls), _) => {
-                let failed =
-                    |source| BootError::Tls { listener: listener.name.to_string(), source };
-                let certificates = Certificates::new(tls);
-                let config = edge::server_config(&certificates, tls.http2).map_err(failed)?;
-                (Some(certificates), Some(config))
-            }
+        let failed = |source| BootError::Tls { listener: listener.name.to_string(), source };
+        let speak = |tls: &Tls| match before.and_then(|way| way.tls.clone()) {
+            Some(before) if before.suits(tls) => Ok(before),
+            _ => Speaks::new(tls).map_err(failed),
         };
+        let tls = listener.tls().map(speak).transpose()?;
         Ok(Self {
             door: Arc::new(Door { name: listener.name.clone(), kind }),
             wants_header: listener.proxy_protocol,
-            certificates,
             tls,
             places: places.clone(),
             handshakes: Arc::clone(handshakes),
@@ -179,9 +201,9 @@ impl Way {
         &self.door.name
     }
 
-    /// Those of a TLS listener.
-    pub(super) fn certificates(&self) -> Option<&Certificates> {
-        self.certificates.as_ref()
+    /// How a TLS listener speaks.
+    pub(super) const fn tls(&self) -> Option<&Speaks> {
+        self.tls.as_ref()
     }
 
     /// One connection, from the socket to its end.
@@ -211,11 +233,11 @@ impl Way {
         };
         let Some(peer) = peer else { return };
         let _open = state.metrics.connection_opened(&self.door.name);
-        let transport = match &self.tls {
-            None => Transport::Plain(socket),
-            Some(tls) => {
+        let Shaken { transport, certificate } = match &self.tls {
+            None => Shaken { transport: Transport::Plain(socket), certificate: None },
+            Some(Speaks { config, .. }) => {
                 let deadline = state.world.load().snapshot.timeouts.handshake;
-                let shaken = self.handshakes.accept(tls, (socket, peer.ip()), deadline);
+                let shaken = self.handshakes.accept(config, (socket, peer.ip()), deadline);
                 let accepted = tokio::select! {
                     // Boxed, or every open connection would keep the room that its handshake took.
                     accepted = Box::pin(shaken) => accepted,
@@ -231,15 +253,17 @@ impl Way {
                     HandshakeOutcome::Timeout => state.metrics.reached(Limit::HandshakeTime),
                     HandshakeOutcome::Ok
                     | HandshakeOutcome::Failed
-                    | HandshakeOutcome::Challenge => {}
+                    | HandshakeOutcome::Challenge
+                    | HandshakeOutcome::Certificate => {}
                 }
                 state.metrics.handshake(&self.door.name, outcome);
-                let Ok(transport) = accepted else { return };
-                transport
+                let Ok(shaken) = accepted else { return };
+                shaken
             }
         };
         let door = Arc::clone(&self.door);
-        proxy::serve(state, door, Visitor { peer, via, ticket }, transport, draining).await;
+        proxy::serve(state, door, Visitor { peer, via, ticket, certificate }, transport, draining)
+            .await;
     }
 
     /// The peer that a PROXY header tells, once it has been let in as any other; `None` where the

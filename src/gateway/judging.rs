@@ -32,7 +32,8 @@ pub(super) async fn keep_judging(state: Arc<State>) {
         // A revocation ends what it meets itself; here it is what came in just then.
         sleep(TURN).await;
         let now = (Arc::clone(&state.world.load().snapshot), *changes.borrow(), second());
-        if judged.as_ref().is_some_and(|judged| judged.holds(&now)) {
+        let no_end = now.2 < state.living.first_end();
+        if no_end && judged.as_ref().is_some_and(|judged| judged.holds(&now)) {
             continue;
         }
         let state = Arc::clone(&state);
@@ -43,7 +44,7 @@ pub(super) async fn keep_judging(state: Arc<State>) {
 }
 
 fn judge(state: &State, (snapshot, changes, at): (Arc<Snapshot>, u64, u64)) -> Judged {
-    let ended = proxy::judge_again(state);
+    let ended = proxy::judge_again(state, at);
     if ended > 0 {
         tracing::info!(ended, "what was under way and would no longer be let in was ended");
     }

@@ -7,6 +7,7 @@ mod bans;
 mod boot;
 mod budgets;
 mod certificates;
+mod client_authorities;
 mod crew;
 mod doors;
 mod entrance;
@@ -22,6 +23,7 @@ mod pressure;
 mod reload;
 mod revocations;
 mod sizes;
+mod stamps;
 mod upgrade;
 
 use std::{

@@ -1,12 +1,17 @@
 use std::{
     net::IpAddr,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use super::ending::Ending;
-use crate::types::{Denial, KeyDigest, Name, Nanos, RequestId, SessionMark, Untrusted};
+use crate::types::{
+    ClientCertificate, Denial, KeyDigest, Name, Nanos, RequestId, SessionMark, Untrusted,
+};
 
 /// An exchange that was admitted. Its own task writes down how far it is, and others read that: each
 /// number by itself is right, and no two have to be of the same moment.
@@ -40,6 +45,8 @@ pub struct Whose {
     pub is_web: bool,
     /// The key; on a `web` route there is none.
     pub key: Option<KeyDigest>,
+    /// The client certificate that its connection began with.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The consumer, if the key is one's.
     pub consumer: Option<Name>,
     /// Whose connection it came by: the peer's, and the one's who told of that peer.

@@ -19,6 +19,8 @@ pub struct Living {
     own: Arc<Roll>,
     all: Arc<Mutex<Vec<Arc<Roll>>>>,
     judgements: Arc<AtomicU64>,
+    /// The first second at which the certificate of one ends.
+    first_end: Arc<AtomicU64>,
     lately: Arc<Mutex<Lately>>,
 }
 
@@ -43,7 +45,8 @@ impl Default for Living {
     fn default() -> Self {
         let own = Arc::<Roll>::default();
         let all = Arc::new(Mutex::new(vec![Arc::clone(&own)]));
-        Self { own, all, judgements: Arc::default(), lately: Arc::default() }
+        let first_end = Arc::new(AtomicU64::new(u64::MAX));
+        Self { own, all, judgements: Arc::default(), first_end, lately: Arc::default() }
     }
 }
 
@@ -56,6 +59,7 @@ impl Living {
             own,
             all: Arc::clone(&self.all),
             judgements: Arc::clone(&self.judgements),
+            first_end: Arc::clone(&self.first_end),
             lately: Arc::clone(&self.lately),
         }
     }
@@ -64,7 +68,22 @@ impl Living {
     pub fn enter(&self, life: Life) -> Alive {
         let life = Arc::new(life);
         let at = self.own.places().enter(Arc::clone(&life));
+        self.goes_on(&life, 0);
         Alive { life, roll: Arc::clone(&self.own), at }
+    }
+
+    /// The first second, UTC since 1970, at which the certificate of one that lives ends.
+    pub fn first_end(&self) -> u64 {
+        self.first_end.load(Ordering::Acquire)
+    }
+
+    /// One that lives may go on at that second, until its certificate ends. One whose certificate has ended
+    /// goes on by its key alone.
+    pub fn goes_on(&self, life: &Life, at: u64) {
+        let ends_at = life.whose.certificate.as_ref().map(|certificate| certificate.ends_at);
+        if let Some(end) = ends_at.filter(|end| *end > at) {
+            self.first_end.fetch_min(end, Ordering::AcqRel);
+        }
     }
 
     /// Looks at each that lives. One that enters meanwhile may be missed.
@@ -87,6 +106,7 @@ impl Living {
 
     /// All that lives is about to be judged again. What enters from now on sees that it was.
     pub fn is_judged(&self) {
+        self.first_end.store(u64::MAX, Ordering::Release);
         self.judgements.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -189,6 +209,7 @@ mod tests {
             route: Name::parse("mcp").unwrap(),
             is_web: false,
             key: None,
+            certificate: None,
             consumer: None,
             brought_by: [IpAddr::V4(Ipv4Addr::LOCALHOST); 2],
         };

@@ -5,14 +5,18 @@ use std::{
 };
 
 use super::{AddressPolicy, AuditLevel, Holder, Quota, Rules, ToolLimits};
-use crate::types::{KeyDigest, Name, Secret};
+use crate::types::{CertificateName, ClientCertificate, KeyDigest, Name, Secret};
 
-/// A configured identity with a key.
+/// A configured identity with a key, a certificate, or both.
 pub struct Consumer {
     /// Its label in metrics and logs.
     pub name: Name,
-    /// SHA-256 of its key.
+    /// SHA-256 of its key; of one that has none, what stands for its certificate.
     pub digest: KeyDigest,
+    /// Whether it has a key.
+    pub has_key: bool,
+    /// The certificate that it has to show.
+    pub certificate: Option<CertificateName>,
     /// The key that it had before, while clients change to the new one.
     pub previous: Option<Previous>,
     /// The key to put in the place of its own, upstream.
@@ -55,6 +59,18 @@ impl Consumer {
 #[derive(Default)]
 pub struct Consumers {
     by_digest: HashMap<KeyDigest, Key>,
+    by_certificate: HashMap<CertificateName, Arc<Consumer>>,
+}
+
+/// Whose a client certificate is.
+#[derive(Clone, Copy)]
+pub enum Certified<'c> {
+    /// No consumer's: it lets its client connect, and says nothing of who that is.
+    Nobody,
+    /// A consumer's.
+    One(&'c Arc<Consumer>),
+    /// It has names of several.
+    Several,
 }
 
 /// A key of a consumer.
@@ -88,16 +104,25 @@ pub enum Standing {
     Unknown,
 }
 
+/// Whether that second, UTC since 1970, has come.
+pub fn is_over(end: u64, now: SystemTime) -> bool {
+    // A clock before 1970 is broken; then nothing that can expire is valid.
+    now.duration_since(UNIX_EPOCH).map_or(true, |since| since.as_secs() >= end)
+}
+
 impl Consumers {
     /// Collects the consumers. Of two with one key the first stays; `config` reports the second.
     pub fn new(consumers: impl IntoIterator<Item = Consumer>) -> Self {
-        let mut by_digest = HashMap::new();
-        for consumer in consumers {
-            for (digest, key) in Key::all_of(&Arc::new(consumer)) {
+        let (mut by_digest, mut by_certificate) = (HashMap::new(), HashMap::new());
+        for consumer in consumers.into_iter().map(Arc::new) {
+            for (digest, key) in Key::all_of(&consumer) {
                 by_digest.entry(digest).or_insert(key);
             }
+            if let Some(name) = &consumer.certificate {
+                by_certificate.entry(name.clone()).or_insert(Arc::clone(&consumer));
+            }
         }
-        Self { by_digest }
+        Self { by_digest, by_certificate }
     }
 
     /// Lends a consumer one more key, for whoever asks about it without having its own.
@@ -116,14 +141,19 @@ impl Consumers {
     /// taken tells nothing about a key that is close to a right one.
     pub fn find(&self, digest: &KeyDigest, now: impl FnOnce() -> SystemTime) -> Standing {
         let Some(key) = self.by_digest.get(digest) else { return Standing::Unknown };
-        let is_over = |end: u64| {
-            // A clock before 1970 is broken; then nothing that can expire is valid.
-            let since = now().duration_since(UNIX_EPOCH);
-            since.map_or(true, |since| since.as_secs() >= end)
-        };
         match key.ends_at {
-            Some(end) if is_over(end) => Standing::Expired,
+            Some(end) if is_over(end, now()) => Standing::Expired,
             _ => Standing::Known(Arc::clone(&key.consumer)),
+        }
+    }
+
+    /// Whose a certificate is.
+    pub fn certified(&self, certificate: &ClientCertificate) -> Certified<'_> {
+        let mut owners = certificate.names.iter().filter_map(|name| self.by_certificate.get(name));
+        match owners.next() {
+            None => Certified::Nobody,
+            Some(one) if owners.all(|other| other.name == one.name) => Certified::One(one),
+            Some(_) => Certified::Several,
         }
     }
 
@@ -185,6 +215,8 @@ mod tests {
         Consumers::new([Consumer {
             name: Name::parse("c").unwrap(),
             digest: digest("new"),
+            has_key: true,
+            certificate: None,
             previous: Some(Previous { digest: digest("old"), expires_at: previous_end }),
             upstream_key: None,
             routes: None,

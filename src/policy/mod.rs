@@ -25,7 +25,7 @@ pub use budgets::{
     Account, BadBudget, Budget, Budgets, Purse, Shortage, Spender, Spending, Used, read_used,
     write_used,
 };
-pub use consumers::{Consumer, Consumers, Previous, Principal, Standing};
+pub use consumers::{Certified, Consumer, Consumers, Previous, Principal, Standing, is_over};
 pub use leases::{Lease, LeaseCounts, Leases};
 pub use limits::{Aside, BucketKey, Charge, Holder, Limiter, LimiterSizes, Quota};
 pub use nets::{AddressPolicy, Admittance, NetList, TrustedProxies};

@@ -161,14 +161,18 @@ pub(super) async fn admit(
     let McpLead { route, rules, ref path, key, .. } = entered.lead;
     gates::method(head.method)?;
     gates::media_type(head)?;
-    let credential = credential::present(&head.fields, path, key)?;
+    // Who has shown a certificate may have no key; who has a key has to show its certificate with it.
+    let certificate = place.certificate.map(|shown| &**shown);
+    let presented = credential::present(&head.fields, path, key);
+    let credential = credential::or_certificate(presented, certificate, &snapshot.consumers)?;
     known.key = Some(credential.digest);
     // Where many strangers share an address, wrong keys are held against how they begin: before the
     // look-up, or the answer would tell a right one.
     known.prefix = quota::prefix(snapshot, &credential, entered.source.client);
     quota::glance(state, snapshot, known.prefix)?;
     // Absent and wrong are different, and wrong never goes on as a stranger.
-    let principal = gates::identify(&credential.digest, (state, snapshot), (&route.name, rules))?;
+    let shown = (&credential.digest, certificate);
+    let principal = gates::identify(shown, (state, snapshot), (&route.name, rules))?;
     known.consumer = principal.consumer().cloned();
     gates::key_fits_path(&credential, &principal, route.upstream_auth)?;
     gates::nothing_passes_for_a_key(&credential, &entered.lead)?;
@@ -288,14 +292,16 @@ pub(super) fn again(
 /// body says were asked once, and stay.
 pub(super) fn still(state: &State, world: &World, life: &Life) -> Result<(), Denial> {
     let snapshot = &world.snapshot;
-    let Whose { client, ref route, is_web, key, ref consumer, brought_by } = life.whose;
+    let Whose { client, ref route, is_web, key, ref certificate, ref consumer, brought_by } =
+        life.whose;
     let route = snapshot.routes.named(route, is_web).ok_or(Denial::NoRoute)?;
     gates::brought_by(client, brought_by, &snapshot.access)?;
     gates::address(client, &snapshot.access, route)?;
     gates::banned_by_operator(client, (state, snapshot))?;
     let Some(rules) = route.mcp() else { return Ok(()) };
     let key = key.ok_or(Denial::KeyMissing)?;
-    let principal = gates::identify(&key, (state, snapshot), (&route.name, rules))?;
+    let shown = (&key, certificate.as_deref());
+    let principal = gates::identify(shown, (state, snapshot), (&route.name, rules))?;
     gates::is_still(consumer.as_ref(), &principal)?;
     gates::consumer_address(&principal, client)?;
     let book =

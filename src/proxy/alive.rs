@@ -27,6 +27,7 @@ pub(super) fn enter(
         route: route.name.clone(),
         is_web: route.is_web(),
         key: known.key,
+        certificate: place.certificate.cloned(),
         consumer: known.consumer.as_ref().map(|consumer| consumer.name.clone()),
         brought_by: [place.peer, place.via],
     };
@@ -58,17 +59,16 @@ pub(super) async fn ended(alive: Option<&Alive>) -> Denial {
     }
 }
 
-/// Judges all that lives by the configuration of now, and ends what it would no longer let in. How
+/// Judges all that lives by the configuration of now and of that second, UTC since 1970, and ends what it would no longer let in. How
 /// many that were. Takes a moment where much lives: not for a thread that serves.
-pub fn judge_again(state: &State) -> usize {
+pub fn judge_again(state: &State, at: u64) -> usize {
     // Before anything is looked at: what is entered after that sees that it wasn't.
     state.living.is_judged();
     let world = state.world.load_full();
     let mut ended = 0;
-    state.living.each(|life| {
-        if let Err(denial) = admit::still(state, &world, life) {
-            ended += usize::from(life.end(denial));
-        }
+    state.living.each(|life| match admit::still(state, &world, life) {
+        Ok(()) => state.living.goes_on(life, at),
+        Err(denial) => ended += usize::from(life.end(denial)),
     });
     ended
 }

@@ -17,13 +17,15 @@ use crate::{
 };
 
 /// Fields that say where a request comes from or leads to: ours to write, whoever else did. What
-/// proxies, clouds and servers call the client's address, and what would lead a server past the path
+/// proxies, clouds and servers call the client's address and its certificate (RFC 9440), and what would lead a server past the path
 /// and method that were judged, or past its own checks (CVE-2025-29927, httpoxy). Sorted.
 const FORWARDING: &[&[u8]] = &[
     b"cdn-src-ip",
     b"cf-connecting-ip",
     b"cf-connecting-ipv6",
     b"cf-pseudo-ipv4",
+    b"client-cert",
+    b"client-cert-chain",
     b"client-ip",
     b"do-connecting-ip",
     b"fastly-client-ip",
@@ -36,9 +38,12 @@ const FORWARDING: &[&[u8]] = &[
     b"wl-proxy-client-ip",
     b"x-accel-redirect",
     b"x-appengine-user-ip",
+    b"x-arr-clientcert",
     b"x-azure-clientip",
     b"x-azure-socketip",
+    b"x-client-dn",
     b"x-client-ip",
+    b"x-client-verify",
     b"x-cluster-client-ip",
     b"x-envoy-external-address",
     b"x-forwarded",
@@ -61,9 +66,15 @@ const FORWARDING: &[&[u8]] = &[
     b"x-remote-addr",
     b"x-remote-ip",
     b"x-rewrite-url",
+    b"x-ssl-cert",
     b"x-sucuri-clientip",
+    b"x-tls-client-cert",
     b"x-vercel-forwarded-for",
 ];
+
+/// How others of them begin.
+const FORWARDING_PREFIXES: &[&[u8]] =
+    &[b"ssl-client-", b"x-amzn-mtls-", b"x-client-cert", b"x-forwarded-", b"x-ssl-client-"];
 
 /// Fields of the client that never go to an MCP server. `wire` has dropped what is hop-by-hop.
 const DROPPED: &[&[u8]] = &[
@@ -81,7 +92,8 @@ const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 
 /// Whether a lower-case name says where a request comes from or leads to.
 pub(super) fn is_forwarding(name: &[u8]) -> bool {
-    FORWARDING.binary_search(&name).is_ok() || name.starts_with(b"x-forwarded-")
+    let begins = |beginning: &&[u8]| name.starts_with(beginning);
+    FORWARDING.binary_search(&name).is_ok() || FORWARDING_PREFIXES.iter().any(begins)
 }
 
 /// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
@@ -291,7 +303,7 @@ fn write_credential(out: &mut Vec<u8>, form: CredentialForm, key: &str) {
     match form {
         CredentialForm::Path => {}
         // Postiz knows only this spelling of the scheme.
-        CredentialForm::Bearer => {
+        CredentialForm::Bearer | CredentialForm::Certificate => {
             write_field(out, "authorization", ["Bearer ", key].concat().as_bytes());
         }
         CredentialForm::Raw => write_field(out, "authorization", key.as_bytes()),
@@ -334,8 +346,8 @@ mod tests {
             read_request_head(&mut HeadScan::default(), &mut buffer, limits).err()
         };
         assert!(FORWARDING.is_sorted());
-        for name in DROPPED.iter().chain(FORWARDING).map(|name| std::str::from_utf8(name).unwrap())
-        {
+        let all = DROPPED.iter().chain(FORWARDING).chain(FORWARDING_PREFIXES);
+        for name in all.map(|name| std::str::from_utf8(name).unwrap()) {
             let disguised = name.replace('-', "_");
             if disguised != name {
                 let refused = Some(Denial::Malformed(Malformation::FieldName));

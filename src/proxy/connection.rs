@@ -13,7 +13,7 @@ use crate::{
     observe::ConnectionOutcome::Shed,
     policy::Ticket,
     snapshot::Snapshot,
-    types::{Draining, Method},
+    types::{ClientCertificate, Draining, Method},
     wire::{Client, Connection, HeadLimits, HeadTimeouts, NextHead, Transport, next_request_head},
 };
 
@@ -25,6 +25,8 @@ pub struct Visitor {
     pub via: IpAddr,
     /// Its place.
     pub ticket: Ticket,
+    /// What it has shown in the handshake, where it was asked to.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Serves one connection, in whichever protocol the client chose, until either side ends it.
@@ -46,7 +48,7 @@ pub async fn serve(
 async fn http1(
     state: Arc<State>,
     door: Arc<Door>,
-    Visitor { peer, via, mut ticket }: Visitor,
+    Visitor { peer, via, mut ticket, certificate }: Visitor,
     transport: Transport,
     draining: Draining,
 ) {
@@ -80,6 +82,7 @@ async fn http1(
             door: &door,
             peer: peer.ip(),
             via,
+            certificate: certificate.as_ref(),
             begins,
             room: Room::Connection,
             trusted: false,
@@ -106,8 +109,7 @@ async fn http1(
         match after {
             Next::Keep => {}
             Next::Close => {
-                let _ = connection.finish(place.snapshot().timeouts.write_stall).await;
-                return;
+                return drop(connection.finish(place.snapshot().timeouts.write_stall).await);
             }
             Next::Reset => return connection.stream().reset_on_drop(),
             Next::Linger => return connection.linger().await,

@@ -1,5 +1,10 @@
-use crate::types::{Credential, CredentialForm, Denial, Malformation, Path, Secret, Segment};
-use crate::wire::Fields;
+use crate::{
+    policy::{Certified, Consumers},
+    types::{
+        ClientCertificate, Credential, CredentialForm, Denial, Malformation, Path, Secret, Segment,
+    },
+    wire::Fields,
+};
 
 /// Names that a key in the query goes by. A query is kept by browsers, proxies and Referers, so a
 /// key there is refused rather than used (MCP authorization, *Token Requirements*).
@@ -40,6 +45,25 @@ pub fn present(
     };
     let digest = key.digest();
     Ok(Credential { key, digest, form })
+}
+
+/// The same, or where there is no key the certificate, if a consumer without a key has it.
+///
+/// # Errors
+/// As [`present`].
+pub(super) fn or_certificate(
+    presented: Result<Credential, Denial>,
+    certificate: Option<&ClientCertificate>,
+    consumers: &Consumers,
+) -> Result<Credential, Denial> {
+    let certified = certificate.map(|shown| consumers.certified(shown));
+    match (presented, certified) {
+        (Err(Denial::KeyMissing), Some(Certified::One(consumer))) if !consumer.has_key => {
+            let key = Secret::new(String::new());
+            Ok(Credential { key, digest: consumer.digest, form: CredentialForm::Certificate })
+        }
+        (presented, _) => presented,
+    }
 }
 
 fn authorization(fields: &Fields) -> Result<Option<(Secret, CredentialForm)>, Denial> {

@@ -13,14 +13,16 @@ use super::{
     strikes,
 };
 use crate::{
-    policy::{AddressPolicy, Admittance, Judgement, Principal, Standing},
+    policy::{
+        AddressPolicy, Admittance, Certified, Consumers, Judgement, Principal, Standing, is_over,
+    },
     snapshot::{
         Access, Dialect, Lead, McpLead, McpRoute, Route, Routes, Snapshot, UnknownKeys,
         UpstreamAuth, WebRoute,
     },
     types::{
-        Credential, CredentialForm, Denial, KeyDigest, Limit, Malformation, Method, Name, Nanos,
-        WebPath, is_key_segment,
+        ClientCertificate, Credential, CredentialForm, Denial, KeyDigest, Limit, Malformation,
+        Method, Name, Nanos, WebPath, is_key_segment,
     },
     upstream::World,
     wire::{Fields, Framing, RequestHead},
@@ -250,10 +252,10 @@ pub(super) fn page_method(method: Method, route: &Route) -> Result<(), Denial> {
     if takes { Ok(()) } else { Err(Denial::Method) }
 }
 
-/// Who a credential stands for. Absent was refused before; wrong never goes on as a stranger where
-/// strangers aren't let in.
+/// Who a credential stands for, and that the certificate of its connection doesn't stand for somebody
+/// else. Absent was refused before; wrong never goes on as a stranger where strangers aren't let in.
 pub(super) fn identify(
-    key: &KeyDigest,
+    (key, certificate): (&KeyDigest, Option<&ClientCertificate>),
     (state, snapshot): (&State, &Snapshot),
     (route, rules): (&Name, &McpRoute),
 ) -> Result<Principal, Denial> {
@@ -261,14 +263,43 @@ pub(super) fn identify(
     if state.revocations.has(|| state.fingerprints.mark(key)) {
         return Err(Denial::KeyRevoked);
     }
-    match snapshot.consumers.find(key, SystemTime::now) {
-        Standing::Known(consumer) if consumer.may_use(route) => Ok(Principal::Consumer(consumer)),
-        Standing::Known(_) => Err(Denial::KeyUnknown),
-        Standing::Expired => Err(Denial::KeyExpired),
+    let principal = match snapshot.consumers.find(key, SystemTime::now) {
+        Standing::Known(consumer) if consumer.may_use(route) => Principal::Consumer(consumer),
+        Standing::Known(_) => return Err(Denial::KeyUnknown),
+        Standing::Expired => return Err(Denial::KeyExpired),
         Standing::Unknown => match rules.unknown_keys {
-            UnknownKeys::Forward => Ok(Principal::Stranger),
-            UnknownKeys::Refuse => Err(Denial::KeyUnknown),
+            UnknownKeys::Forward => Principal::Stranger,
+            UnknownKeys::Refuse => return Err(Denial::KeyUnknown),
         },
+    };
+    certificate_agrees(&principal, certificate, &snapshot.consumers)?;
+    Ok(principal)
+}
+
+/// A stolen key is worth nothing without the certificate that its consumer shows with it, and whoever
+/// shows a consumer's certificate is that one and no other.
+fn certificate_agrees(
+    principal: &Principal,
+    certificate: Option<&ClientCertificate>,
+    consumers: &Consumers,
+) -> Result<(), Denial> {
+    let consumer = principal.consumer();
+    let certified = certificate.map(|shown| (consumers.certified(shown), shown.ends_at));
+    match certified {
+        None | Some((Certified::Nobody, _)) => {
+            let wants = consumer.is_some_and(|consumer| consumer.certificate.is_some());
+            if wants { Err(Denial::Certificate) } else { Ok(()) }
+        }
+        Some((Certified::One(holder), ends_at)) => {
+            let agrees = consumer.is_some_and(|consumer| consumer.name == holder.name);
+            // A connection outlives what it began with.
+            match (agrees, is_over(ends_at, SystemTime::now())) {
+                (false, _) => Err(Denial::Certificate),
+                (true, true) => Err(Denial::KeyExpired),
+                (true, false) => Ok(()),
+            }
+        }
+        Some((Certified::Several, _)) => Err(Denial::Certificate),
     }
 }
 

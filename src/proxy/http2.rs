@@ -21,7 +21,7 @@ use super::{
 use crate::{
     observe::{ConnectionOutcome, Outcome},
     policy::Ticket,
-    types::{Denial, Draining, Limit, Method},
+    types::{ClientCertificate, Denial, Draining, Limit, Method},
     wire::{Client, Http2, NextStream, RequestHead, Transport},
 };
 
@@ -33,11 +33,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     state: Arc<State>,
     door: Arc<Door>,
-    Visitor { peer, via, mut ticket }: Visitor,
+    Visitor { peer, via, mut ticket, certificate }: Visitor,
     transport: Transport,
     mut draining: Draining,
 ) {
-    let site = Site { state, door, peer, via, draining: draining.clone() };
+    let site = Site { state, door, peer, via, certificate, draining: draining.clone() };
     let Some(mut client) = site.greet(&mut ticket, transport).await else { return };
     let mut cut = draining.clone();
     let mut exchanges = JoinSet::new();
@@ -141,6 +141,7 @@ struct Site {
     door: Arc<Door>,
     peer: SocketAddr,
     via: IpAddr,
+    certificate: Option<Arc<ClientCertificate>>,
     draining: Draining,
 }
 
@@ -195,7 +196,7 @@ impl Site {
         next: Result<RequestHead, (Denial, Method)>,
         mut client: Client<'_>,
     ) -> (End, bool) {
-        let Self { state, door, peer, via, draining } = self;
+        let Self { state, door, peer, via, certificate, draining } = self;
         let world = state.world.load_full();
         let routes = Arc::clone(&world.snapshot.routes);
         let trusted_proxies = &world.snapshot.access.trusted_proxies;
@@ -209,6 +210,7 @@ impl Site {
             door: &door,
             peer: peer.ip(),
             via,
+            certificate: certificate.as_ref(),
             begins: 0,
             room: room.map_or_else(Room::Lacking, Room::Own),
             trusted: false,

@@ -23,7 +23,7 @@ use crate::{
     observe::{LoggablePath, Outcome},
     policy::{Consumer, Ticket},
     snapshot::{Endpoint, Lead, McpLead, McpRoute, Route, Routes, Snapshot, WebLead},
-    types::{Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
+    types::{ClientCertificate, Denial, Draining, KeyDigest, Limit, Method, Name, RequestId},
     upstream::{Seat, World},
     wire::{Client, Framing},
 };
@@ -39,6 +39,8 @@ pub(super) struct Place<'s> {
     pub(super) peer: IpAddr,
     /// Who told of that peer by a PROXY header; else the peer itself.
     pub(super) via: IpAddr,
+    /// What the client has shown in the handshake, where it was asked to.
+    pub(super) certificate: Option<&'s Arc<ClientCertificate>>,
     /// Where on the connection the request begins, in bytes.
     pub(super) begins: u64,
     pub(super) room: Room,

@@ -8,7 +8,9 @@ use crate::{
     mcp::{self, Body, Kind, Message},
     policy::{Aside, Charge, Holder, Lease, Principal},
     snapshot::{Route, Snapshot},
-    types::{AddressGroup, Credential, Denial, KeyDigest, Limit, Method, Nanos, Secret},
+    types::{
+        AddressGroup, Credential, CredentialForm, Denial, KeyDigest, Limit, Method, Nanos, Secret,
+    },
     upstream::{Turn, World},
     wire::Framing,
 };
@@ -48,7 +50,8 @@ pub(super) fn prefix(
     // No ban comes to a proxy either: it would be one of everybody behind it.
     let is_shared =
         snapshot.bans.limits_prefixes(client) || snapshot.access.trusted_proxies.trusts(client);
-    is_shared.then(|| begins().digest())
+    let has_key = credential.form != CredentialForm::Certificate;
+    (is_shared && has_key).then(|| begins().digest())
 }
 
 /// Whether keys that begin like this one may still be looked up. Takes nothing: what is looked up may

@@ -59,7 +59,11 @@ impl Answer {
         let mut fields = refusal_fields(denial, known.id, content_type);
         match denial {
             Denial::Method => fields.push(("allow", methods.to_owned())),
-            Denial::KeyMissing | Denial::KeyUnknown | Denial::KeyExpired | Denial::KeyRevoked => {
+            Denial::KeyMissing
+            | Denial::KeyUnknown
+            | Denial::KeyExpired
+            | Denial::KeyRevoked
+            | Denial::Certificate => {
                 fields.push(("www-authenticate", challenge(known).to_owned()));
             }
             _ => {}

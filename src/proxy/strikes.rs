@@ -15,7 +15,8 @@ pub(super) fn right_key(place: &Place<'_>, known: &Known) {
 /// A request is refused: was it a wrong key, or one more word to who is banned?
 pub(super) fn refused(place: &Place<'_>, known: &Known, denial: Denial) {
     match denial {
-        Denial::KeyUnknown => wrong_key(place, known),
+        // A key that was stolen is tried as one that is guessed.
+        Denial::KeyUnknown | Denial::Certificate => wrong_key(place, known),
         Denial::Banned { .. } => place.state.bans.told(known.client, Nanos::now()),
         _ => {}
     }

@@ -59,6 +59,7 @@ pub async fn hear(state: &State, door: &Door, peer: IpAddr, request: &[u8]) -> i
         door,
         peer,
         via: peer,
+        certificate: None,
         begins: 0,
         room,
         trusted: false,

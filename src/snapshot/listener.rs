@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use rustls::sign::CertifiedKey;
+use rustls::{server::danger::ClientCertVerifier, sign::CertifiedKey};
 
 use super::Acme;
 use crate::types::Name;
@@ -49,6 +49,32 @@ pub struct Tls {
     pub acme: Option<Arc<Acme>>,
     /// Whether clients may choose HTTP/2.
     pub http2: bool,
+    /// Who answers for clients, where they are asked for a certificate.
+    pub clients: Option<Arc<ClientAuthority>>,
+}
+
+/// Who answers for the clients of a listener.
+#[derive(Clone)]
+pub struct ClientAuthority {
+    /// Whether a client without a certificate is sent away.
+    pub required: bool,
+    /// What holds certificates against the authorities, and against the list of those revoked.
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// Where both were read from, and are read again when they change.
+    pub files: ClientAuthorityFiles,
+    /// SHA-256 of what was read.
+    pub contents: [u8; 32],
+}
+
+/// The files of who answers for clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAuthorityFiles {
+    /// Where relative paths start.
+    pub directory: PathBuf,
+    /// The authorities, as written in the configuration.
+    pub ca: Box<str>,
+    /// The list of those revoked, likewise.
+    pub crl: Option<Box<str>>,
 }
 
 /// A certificate and its key, checked to belong together.

@@ -15,7 +15,10 @@ pub use acme::Acme;
 pub use audit::{Audit, AuditTo};
 pub use endpoints::{Endpoint, Endpoints, HealthCheck, MOST_ENDPOINTS, Scheme, UpstreamTls};
 use jiff::tz::TimeZone;
-pub use listener::{Certificate, CertificateFiles, Listener, ListenerKind, Tls};
+pub use listener::{
+    Certificate, CertificateFiles, ClientAuthority, ClientAuthorityFiles, Listener, ListenerKind,
+    Tls,
+};
 pub use route::{
     HostPattern, McpRoute, OauthPart, Refusals, Route, RouteKind, UnknownKeys, WebRoute,
 };

@@ -107,7 +107,10 @@ impl UpstreamAuth {
     /// How a key goes upstream that came so.
     pub const fn form(self, came: CredentialForm) -> CredentialForm {
         match self {
-            Self::AsReceived => came,
+            Self::AsReceived => match came {
+                CredentialForm::Certificate => CredentialForm::Bearer,
+                came => came,
+            },
             Self::Bearer => CredentialForm::Bearer,
             Self::Path => CredentialForm::Path,
         }

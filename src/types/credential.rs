@@ -9,14 +9,16 @@ pub enum CredentialForm {
     Bearer,
     /// `Authorization: K`, as the public API of Postiz wants it.
     Raw,
+    /// Nowhere: a client certificate was shown in its place.
+    Certificate,
 }
 
 /// The one key that a request presented, whatever its form.
 #[derive(Debug)]
 pub struct Credential {
-    /// The key.
+    /// The key; empty where a certificate stands in its place.
     pub key: Secret,
-    /// Its digest, computed once.
+    /// Its digest, computed once, or the certificate's identity.
     pub digest: KeyDigest,
     /// Where it stood; both places with one key count as the path.
     pub form: CredentialForm,

@@ -50,6 +50,9 @@ pub enum Denial {
     KeyExpired,
     /// The operator has revoked the key.
     KeyRevoked,
+    /// The client certificate isn't the key's: the consumer's certificate is another, or wasn't shown, or
+    /// the one that was shown is another consumer's.
+    Certificate,
     /// The operator has ended it.
     Killed,
     /// A session that wasn't given to this key on this route, or that is over.
@@ -209,12 +212,13 @@ impl Denial {
                 "credential_ambiguous",
                 "Send one key, in the path or in Authorization, and never in the query.",
             ),
-            // Missing, wrong, expired and revoked look alike from outside, or an answer would tell a
+            // Missing, wrong, expired, revoked and stolen look alike from outside, or an answer would tell a
             // guesser that a key once existed. The reason's word goes to the log alone.
             Self::KeyMissing => (S::UNAUTHORIZED, 4010, "key_missing", KEY_TEXT),
             Self::KeyUnknown => (S::UNAUTHORIZED, 4010, "key_unknown", KEY_TEXT),
             Self::KeyExpired => (S::UNAUTHORIZED, 4010, "key_expired", KEY_TEXT),
             Self::KeyRevoked => (S::UNAUTHORIZED, 4010, "key_revoked", KEY_TEXT),
+            Self::Certificate => (S::UNAUTHORIZED, 4010, "certificate", KEY_TEXT),
             // Not 503: what may have been done isn't to be asked for again.
             Self::Killed => (S::FORBIDDEN, 4034, "killed", "The operator has ended this request."),
             // Another's, made up or over: clients begin anew at 404, and at nothing else.

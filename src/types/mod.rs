@@ -2,6 +2,7 @@
 
 mod address;
 mod arguments_key;
+mod client_certificate;
 mod clock;
 mod credential;
 mod denial;
@@ -18,6 +19,7 @@ mod untrusted;
 
 pub use address::{AddressGroup, canonical, write_address};
 pub use arguments_key::{ArgumentsDigest, ArgumentsKey};
+pub use client_certificate::{CertificateName, ClientCertificate};
 pub use clock::Nanos;
 pub use credential::{Credential, CredentialForm};
 #[cfg(test)]

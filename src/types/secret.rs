@@ -62,6 +62,11 @@ impl KeyDigest {
         hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
     }
 
+    /// What stands for who has no key: made of a certificate's name, in such a way that it is no key's.
+    pub(super) const fn of_certificate(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The raw digest, to be hashed into a table.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -38,6 +38,7 @@ pub(super) fn is_acted_on(name: &[u8]) -> bool {
     classify(name) != Class::EndToEnd
         || name.starts_with(b"x-forwarded-")
         || name.starts_with(b"mcp-")
+        || is_of_a_certificate(name)
         || matches!(
             name,
             b"accept"
@@ -91,6 +92,20 @@ pub(super) fn is_acted_on(name: &[u8]) -> bool {
                 | b"x-sucuri-clientip"
                 | b"x-vercel-forwarded-for"
         )
+}
+
+/// Whether proxies tell the client's certificate by that lower-case name, and servers believe it.
+fn is_of_a_certificate(name: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] =
+        [b"client-cert", b"ssl-client-", b"x-amzn-mtls-", b"x-client-cert", b"x-ssl-client-"];
+    const OTHERS: [&[u8]; 5] = [
+        b"x-arr-clientcert",
+        b"x-client-dn",
+        b"x-client-verify",
+        b"x-ssl-cert",
+        b"x-tls-client-cert",
+    ];
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || OTHERS.contains(&name)
 }
 
 /// Whether the name holds a `_` that, read as `-`, makes a name that is acted on.

@@ -49,6 +49,7 @@ mod upstreams;
 
 mod acme;
 mod certificates;
+mod client_certificates;
 mod drain;
 mod ending;
 mod metrics;

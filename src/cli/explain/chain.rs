@@ -125,7 +125,7 @@ impl Gate {
             "method" => Self::Method,
             "media_type" => Self::MediaType,
             "credential_ambiguous" | "key_missing" => Self::Credential,
-            "key_unknown" | "key_expired" | "key_revoked" => Self::Key,
+            "key_unknown" | "key_expired" | "key_revoked" | "certificate" => Self::Key,
             "rate" => Self::Rate,
             "budget" => Self::Budget,
             "session" => Self::Session,

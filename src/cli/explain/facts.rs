@@ -148,6 +148,9 @@ impl Case<'_> {
         let unknown = unknown.map(|(_, place)| place.clone());
         match (self.consumer, self.meant, self.reason.as_deref()) {
             (_, _, Some("key_revoked")) => ("the operator has revoked it".into(), None),
+            (_, _, Some("certificate")) => {
+                ("it counts with the consumer's client certificate alone".into(), None)
+            }
             (Some(consumer), _, _) => {
                 let place = self.outline.place(Owner::Consumer, consumer.name.as_str());
                 (format!("`{}`", consumer.name), place.cloned())

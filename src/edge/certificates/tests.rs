@@ -27,7 +27,8 @@ fn certificate(names: &[&str]) -> (Certificate, rustls::pki_types::CertificateDe
 }
 
 fn serving(certificates: Vec<Certificate>, http2: bool) -> Arc<ServerConfig> {
-    server_config(&Certificates::new(&Tls { certificates, acme: None, http2 }), http2).unwrap()
+    let tls = Tls { certificates, acme: None, http2, clients: None };
+    server_config(&Certificates::new(&tls), None, http2).unwrap()
 }
 
 struct Shaken {
@@ -134,7 +135,7 @@ fn without_a_match_the_first_certificate_is_shown() {
 #[test]
 fn a_certificate_takes_the_place_of_the_one_from_the_same_files() {
     let ((first, _), (second, _)) = (certificate(&["first.test"]), certificate(&["*.wild.test"]));
-    let of = |certificates| Tls { certificates, acme: None, http2: true };
+    let of = |certificates| Tls { certificates, acme: None, http2: true, clients: None };
     let certificates = Certificates::new(&of(vec![first.clone(), second]));
     let (renewed, _) = certificate(&["*.wild.test"]);
     assert!(certificates.renew(&renewed));

@@ -89,6 +89,8 @@ pub enum HandshakeOutcome {
     Busy,
     /// An authority was shown a proof, and there was no more to it.
     Challenge,
+    /// The client was asked for a certificate, and showed none or one that isn't believed.
+    Certificate,
 }
 
 /// What became of an order of a certificate. The label `outcome` of `acme_orders_total`.
@@ -142,6 +144,7 @@ impl HandshakeOutcome {
             Self::Timeout => "timeout",
             Self::Busy => "busy",
             Self::Challenge => "challenge",
+            Self::Certificate => "certificate",
         }
     }
 }

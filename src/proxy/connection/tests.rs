@@ -78,7 +78,7 @@ async fn the_configuration_is_the_one_of_when_the_request_came() {
     tokio::spawn(serve(
         Arc::clone(&state),
         door,
-        Visitor { peer, via: peer.ip(), ticket },
+        Visitor { peer, via: peer.ip(), ticket, certificate: None },
         transport,
         draining,
     ));

@@ -21,7 +21,7 @@ pub(crate) fn every_denial(wait: Duration) -> Vec<Denial> {
         Connection,);
     let mut all = every!(Denial:
         TargetTooLong Expectation NoRoute Host Method MediaType Address Origin
-        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired KeyRevoked Killed Session BodyTooLarge NotJson
+        Insecure CredentialAmbiguous KeyMissing KeyUnknown KeyExpired KeyRevoked Certificate Killed Session BodyTooLarge NotJson
         NotRpc HeadMismatch Tool Argument Prompt Resource MethodDenied MethodGone Discovery UpstreamDown
         UpstreamBad UpstreamGone,
         Denial::Malformed(_) | Denial::HeadTooLarge(_) | Denial::Timeout(_) | Denial::Rate { .. }

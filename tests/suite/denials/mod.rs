@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::scene::{Making, Refused};
 use crate::{
+    client_certificates::who_shows_a_key_and_anothers_certificate_looks_like_who_has_no_key,
     ending::a_call_that_waits_is_refused_and_one_on_its_stream_is_told_there,
     harness::{Answer, Call, Key, Setup, Upstream},
     noon,
@@ -160,6 +161,7 @@ every_denial! {
     }
     otherwise {
         D::UpstreamGone        => upstream_gone_is_the_last_event_of_the_call;
+        D::Certificate         => who_shows_a_key_and_anothers_certificate_looks_like_who_has_no_key;
         D::Killed              => a_call_that_waits_is_refused_and_one_on_its_stream_is_told_there;
     }
 }

@@ -147,6 +147,8 @@ async fn a_key_that_ends_while_its_stream_is_open_ends_it() {
     let consumer = Consumer {
         name: Name::parse("soon").unwrap(),
         digest: Secret::new(key.text().to_owned()).digest(),
+        has_key: true,
+        certificate: None,
         previous: None,
         upstream_key: None,
         routes: None,

@@ -97,7 +97,7 @@ impl Gateway {
     }
 
     /// The directory of its configuration.
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.setup.dir()
     }
 

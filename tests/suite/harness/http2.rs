@@ -7,7 +7,7 @@ use fluke_hpack::Decoder;
 use portcullis::wire::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Answer, Gateway, sinks::Received, within};
+use super::{Answer, Gateway, Pair, sinks::Received, within};
 use crate::http2::frames::{self, Frame};
 
 /// The stream of what is about the whole connection.
@@ -60,8 +60,19 @@ impl Gateway {
 
     /// A connection on which HTTP/2 was agreed, and nothing said.
     pub(crate) async fn http2_ungreeted(&self) -> Http2 {
+        self.http2_on(self.tls_transport(&[b"h2"]).await)
+    }
+
+    /// A connection that has been greeted, of who shows this certificate.
+    pub(crate) async fn http2_as(&self, shown: &Pair) -> Http2 {
+        let mut http2 = self.http2_on(self.tls_transport_as(shown, &[b"h2"]).await);
+        http2.send([frames::PREFACE, &frames::settings(&[])].concat()).await;
+        http2
+    }
+
+    fn http2_on(&self, transport: Transport) -> Http2 {
         Http2 {
-            transport: self.tls_transport(&[b"h2"]).await,
+            transport,
             buffer: Vec::new(),
             decoder: Decoder::new(),
             heard: HashMap::new(),

@@ -47,7 +47,7 @@ pub(crate) use self::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for something that has to happen.
-async fn within<T>(what: &str, happening: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, happening: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, happening).await {
         Ok(happened) => happened,
         Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),

@@ -142,6 +142,17 @@ impl Setup {
         self.consumer(name, key, &format!("upstream_key = \"env:{variable}\"\n{lines}"))
     }
 
+    /// Adds a consumer that shows this certificate and has no key.
+    pub(crate) fn certified(mut self, name: &str, certificate: &str, upstream: &Key) -> Self {
+        let variable = format!("KEY_OF_{}", self.secrets.len());
+        self.secrets.insert(variable.clone(), upstream.text().to_owned());
+        self.upstream_keys.push(upstream.text().to_owned());
+        self.also(&format!(
+            "[[consumers]]\nname = \"{name}\"\ncertificate = {{ {certificate} }}\n\
+             upstream_key = \"env:{variable}\"\n"
+        ))
+    }
+
     fn text(&self) -> String {
         let route = format!(
             "[[routes]]\nname = \"mcp\"\nkind = \"mcp\"\nupstream = \"postiz\"\n\

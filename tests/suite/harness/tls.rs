@@ -1,21 +1,34 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use portcullis::wire::{Socket, Transport};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore,
+    crypto::aws_lc_rs::sign::any_supported_type,
+    pki_types::{PrivateKeyDer, ServerName, pem::PemObject},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Client, Gateway, Setup, gateway::HOST, within};
+use super::{Client, Gateway, Pair, Setup, gateway::HOST, within};
 
 impl Setup {
     /// Adds a TLS listener, `https`, with a certificate of [`HOST`].
-    pub(crate) fn tls(mut self) -> Self {
+    pub(crate) fn tls(self) -> Self {
+        self.tls_and("")
+    }
+
+    /// The same, and more is said of how it speaks TLS.
+    pub(crate) fn tls_and(mut self, more: &str) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         self = self.file("cert.pem", &certificate.pem()).file("key.pem", &key.serialize_pem());
         self.authority = Some(certificate.der().clone());
-        self.https("certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }]")
+        self.https(&format!("certificates = [{{ cert = \"cert.pem\", key = \"key.pem\" }}]{more}"))
     }
 
     /// Adds a TLS listener, `https`, that is told so how to speak it.
@@ -59,6 +72,44 @@ impl Gateway {
         let tls = within("a TLS handshake", connect).await.unwrap();
         assert_eq!(tls.get_ref().1.alpn_protocol(), protocols.first().copied());
         Transport::Tls(Box::new(tls.into()))
+    }
+
+    /// A client that shows a certificate, with one of these protocols agreed.
+    pub(crate) async fn tls_client_as(&self, shown: &Pair, protocols: &[&[u8]]) -> Client {
+        self.client_on(self.tls_transport_as(shown, protocols).await)
+    }
+
+    /// The same, and what is said in it is the caller's affair.
+    pub(crate) async fn tls_transport_as(&self, shown: &Pair, protocols: &[&[u8]]) -> Transport {
+        let shaken = self.shakes_hands(Some(shown), protocols).await;
+        Transport::Tls(Box::new(shaken.unwrap().into()))
+    }
+
+    /// Whether who shows this certificate, or none, isn't let in.
+    pub(crate) async fn turns_away(&self, shown: Option<&Pair>) -> bool {
+        let Ok(mut tls) = self.shakes_hands(shown, &[b"http/1.1"]).await else { return true };
+        // By TLS 1.3 the client is done before the server has looked at its certificate.
+        tls.write_all(b"GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        within("an answer", tls.read_u8()).await.is_err()
+    }
+
+    async fn shakes_hands(
+        &self,
+        shown: Option<&Pair>,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<Socket>> {
+        let mut config = self.tls_config();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        if let Some(shown) = shown {
+            let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).unwrap();
+            let signing = any_supported_type(&key).unwrap();
+            let certified = CertifiedKey::new(vec![shown.der.clone()], signing);
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        }
+        let name = ServerName::try_from(HOST).unwrap();
+        let socket = self.socket("https", Ipv4Addr::LOCALHOST).await;
+        let connect = TlsConnector::from(Arc::new(config)).connect(name, Socket(socket));
+        within("a TLS handshake", connect).await
     }
 
     /// What a TLS client says first.

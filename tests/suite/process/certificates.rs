@@ -5,21 +5,41 @@ use std::{fs, path::Path, time::Instant};
 use tempfile::TempDir;
 
 use super::{PATIENCE, Process, config};
-use crate::harness::Pair;
+use crate::harness::{Authority, Pair};
 
 const REFUSED: &str = "a certificate can't be replaced";
 
 /// A gateway with a certificate in `site.pem` and `site.key` of a directory.
 fn serving(dir: TempDir, pair: &Pair) -> Process {
     put(dir.path(), pair);
+    serving_and(dir, "")
+}
+
+/// The same with what is there, and more is said of TLS.
+fn serving_and(dir: TempDir, more: &str) -> Process {
     let tls = |at: &str| {
-        let listener = "\ntls = { certificates = [{ cert = \"site.pem\", key = \"site.key\" }] }\n";
+        let pair = "certificates = [{ cert = \"site.pem\", key = \"site.key\" }]";
+        let listener = format!("\ntls = {{ {pair}{more} }}\n");
         let text = config(at, "127.0.0.1:1");
         text.replacen("\"\n[admin]", &format!("\"{listener}[admin]"), 1)
     };
     Process::start_with(dir, tls, |command| {
         command.env("RUST_LOG", "info");
     })
+}
+
+#[test]
+fn an_authority_of_clients_that_is_half_written_is_told_once_and_never_counts() {
+    let (dir, authority) = (TempDir::new().unwrap(), Authority::new());
+    put(dir.path(), &Pair::of(&["a.test"]));
+    fs::write(dir.path().join("clients.pem"), authority.pem()).unwrap();
+    let clients = dir.path().join("clients.pem");
+    let process = serving_and(dir, ", client_ca = \"clients.pem\"");
+    let whole = authority.pem();
+    fs::write(&clients, &whole[..whole.len() / 2]).unwrap();
+    process.says("who answers for clients can't be replaced");
+    fs::write(&clients, Authority::new().pem()).unwrap();
+    process.says("who answers for clients was replaced");
 }
 
 fn put(dir: &Path, pair: &Pair) {
