@@ -59,6 +59,9 @@ impl Reply {
 /// Why a question has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoReply {
+    /// The gateway itself has no descriptor for it: nobody was asked.
+    #[error("the gateway has no descriptor left")]
+    NoRoom,
     /// No connection could be made.
     #[error("it can't be reached")]
     Unreachable,
@@ -146,7 +149,10 @@ async fn answer(
     patience: Duration,
 ) -> Result<(Connection<Transport>, ResponseHead), NoReply> {
     let connected = connect.await;
-    let mut connection = connected.map_err(|_: Unreachable| NoReply::Unreachable)?;
+    let mut connection = connected.map_err(|why| match why {
+        Unreachable::NoRoom => NoReply::NoRoom,
+        Unreachable::Refused | Unreachable::Late | Unreachable::Lost => NoReply::Unreachable,
+    })?;
     let written = connection.write_all(&written(endpoint, question), patience).await;
     if written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
         return Err(NoReply::Late);

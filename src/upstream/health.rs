@@ -52,25 +52,32 @@ impl Server {
         let Some(check) = &self.upstream.health else { return };
         let Some(instance) = self.instances.get(at) else { return };
         loop {
-            let well = self.is_well(instance, check).await;
-            let change = instance.known.standing.answered(well.is_ok(), check);
-            self.say(instance, change, well.err().unwrap_or_default());
+            // Where it couldn't be asked at all, that speaks neither for it nor against it.
+            if let Some(well) = self.is_well(instance, check).await {
+                let change = instance.known.standing.answered(well.is_ok(), check);
+                self.say(instance, change, well.err().unwrap_or_default());
+            }
             sleep(check.interval).await;
         }
     }
 
-    /// Whether it answers, and not that it can't. A 404 is an answer: who asks has no key, and needn't
-    /// know a page that is there.
-    async fn is_well(&self, instance: &Instance, check: &HealthCheck) -> Result<(), &'static str> {
+    /// Whether it answers, and not that it can't; `None` where the gateway had no descriptor to ask.
+    /// A 404 is an answer: who asks has no key, and needn't know a page that is there.
+    async fn is_well(
+        &self,
+        instance: &Instance,
+        check: &HealthCheck,
+    ) -> Option<Result<(), &'static str>> {
         let path = check.path.as_bytes();
         let question = Question { method: Method::Get, path, fields: &[], body: None };
-        match self.ask_whether_well(instance, &question, check.timeout).await {
+        Some(match self.ask_whether_well(instance, &question, check.timeout).await {
             Ok(status) if status.is_server_error() => Err("it answers with a server error"),
             Ok(_) => Ok(()),
+            Err(NoReply::NoRoom) => return None,
             Err(NoReply::Unreachable) => Err("it can't be reached"),
             Err(NoReply::Late) => Err("it doesn't answer in time"),
             Err(NoReply::Gone) => Err("it ended before it answered"),
             Err(NoReply::Unreadable) => Err("its answer can't be read"),
-        }
+        })
     }
 }

@@ -57,20 +57,19 @@ impl Instance {
     pub(super) async fn open(&self, timeout: Duration) -> Result<Transport, Unreachable> {
         // Boxed, because it is rare and large: an exchange carries the room for all that it awaits.
         let opened = Box::pin(time::timeout(timeout, self.reach())).await;
-        let opened =
-            opened.map_or(Err(Unreachable::Late), |opened| opened.ok_or(Unreachable::Refused));
-        if opened.is_err() {
+        let opened = opened.unwrap_or(Err(Unreachable::Late));
+        if matches!(opened, Err(Unreachable::Refused | Unreachable::Late)) {
             self.known.names.failed();
         }
         opened
     }
 
-    async fn reach(&self) -> Option<Transport> {
+    async fn reach(&self) -> Result<Transport, Unreachable> {
         let addresses = self.known.names.addresses().await;
         let attempt = |address| open(Arc::clone(&self.endpoint), self.known.tls.clone(), address);
         let (address, transport) = race(addresses, attempt).await?;
         self.known.names.answered(address);
-        Some(transport)
+        Ok(transport)
     }
 }
 

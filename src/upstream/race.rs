@@ -1,38 +1,54 @@
 use std::{io, net::SocketAddr, time::Duration};
 
+use rustix::io::Errno;
 use tokio::{task::JoinSet, time::timeout};
+
+use super::Unreachable;
 
 /// How long an attempt has to itself before the next address is tried beside it (RFC 8305 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Opens a connection to whichever address answers first, and says which that was, so that
-/// a dead one costs a moment and not the whole deadline, which is the caller's. `None` where all
-/// fail. Every attempt ends with the race, also where it is dropped.
+/// a dead one costs a moment and not the whole deadline, which is the caller's. Every attempt ends with
+/// the race, also where it is dropped.
+///
+/// # Errors
+/// Where all fail: [`Unreachable::NoRoom`] if one did for want of a descriptor, which says nothing of
+/// the peer; otherwise [`Unreachable::Refused`].
 pub(super) async fn race<T, A>(
     addresses: Vec<SocketAddr>,
     open: impl Fn(SocketAddr) -> A,
-) -> Option<(SocketAddr, T)>
+) -> Result<(SocketAddr, T), Unreachable>
 where
     T: Send + 'static,
     A: Future<Output = io::Result<T>> + Send + 'static,
 {
     let mut attempts = JoinSet::new();
     let mut untried = addresses.into_iter();
+    let mut failed = Unreachable::Refused;
     loop {
         if let Some(address) = untried.next() {
             let attempt = open(address);
             attempts.spawn(async move { (address, attempt.await) });
         }
         match timeout(HEAD_START, attempts.join_next()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok((address, Ok(opened))))) => return Some((address, opened)),
+            Ok(None) => return Err(failed),
+            Ok(Some(Ok((address, Ok(opened))))) => return Ok((address, opened)),
             Ok(Some(Ok((address, Err(error))))) => {
                 tracing::debug!(%address, %error, "no connection");
+                if is_ours(&error) {
+                    failed = Unreachable::NoRoom;
+                }
             }
             // It takes its time, and goes on doing so beside the next one.
             Ok(Some(Err(_))) | Err(_) => {}
         }
     }
+}
+
+/// Whether this process or host has no descriptor left: the peer was never asked.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]
@@ -74,7 +90,7 @@ mod tests {
         let addresses = (0..).zip(peers).map(address).collect();
         let begun = Instant::now();
         let race = race(addresses, |address| reach(peers[usize::from(address.port())]));
-        let won = timeout(Duration::from_secs(5), race).await.ok().flatten();
+        let won = timeout(Duration::from_secs(5), race).await.ok().and_then(Result::ok);
         (won.map(|(address, ())| address.port()), begun.elapsed().as_millis())
     }
 
@@ -97,6 +113,25 @@ mod tests {
             assert_eq!(won, winner, "{peers:?}");
             // The timer's grain is a millisecond.
             assert!((after..after + 10).contains(&took), "{peers:?} took {took} ms, not {after}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_want_of_descriptors_is_not_taken_for_a_refusal() {
+        let refused = Errno::CONNREFUSED;
+        for (errors, why) in [
+            (&[Errno::MFILE][..], Unreachable::NoRoom),
+            (&[Errno::NFILE, refused], Unreachable::NoRoom),
+            (&[refused, Errno::MFILE], Unreachable::NoRoom),
+            (&[refused, refused], Unreachable::Refused),
+        ] {
+            let address = |(port, _)| SocketAddr::from(([127, 0, 0, 1], port));
+            let addresses = (0..).zip(errors).map(address).collect();
+            let fails = |address: SocketAddr| {
+                let error = errors[usize::from(address.port())];
+                async move { Err::<(), _>(io::Error::from(error)) }
+            };
+            assert_eq!(race(addresses, fails).await.err(), Some(why), "{errors:?}");
         }
     }
 

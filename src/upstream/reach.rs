@@ -30,7 +30,7 @@ pub enum Unreachable {
     Refused,
     /// None answered in time.
     Late,
-    /// One did, and the descriptors of the process are short.
+    /// The descriptors of the process are short: none was left to connect with, or too few after it.
     NoRoom,
     /// The endpoint that it had to be is out or can't be reached, and another one is in: what it knew
     /// is lost, and can begin anew there.
@@ -150,7 +150,10 @@ impl Server {
         timeout: Duration,
     ) -> Result<Connection<Transport>, Unreachable> {
         let opened = instance.open(timeout).await;
-        self.noted(instance, opened.is_ok());
+        // No fault of the endpoint: else a flood of clients could put every endpoint out.
+        if opened.as_ref().err() != Some(&Unreachable::NoRoom) {
+            self.noted(instance, opened.is_ok());
+        }
         let transport = opened?;
         let of_upstream = |socket: &TcpStream| self.pressure.of_upstream(socket.as_raw_fd());
         if transport.socket().is_some_and(of_upstream) {
