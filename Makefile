@@ -116,6 +116,7 @@ test-tools: build-tools
 	$(call install,command -v nginx,nginx,nginx)
 	$(call install,command -v haproxy,haproxy,haproxy)
 	$(call install,command -v pebble,pebble)
+	$(call install,command -v faketime,faketime)
 	$(call install,command -v promtool,prometheus,prometheus prometheus-node-exporter)
 	$(call install,command -v systemd-analyze,systemd)
 	$(call install,command -v npm,nodejs npm)

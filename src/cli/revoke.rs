@@ -33,7 +33,7 @@ pub(super) fn revoke(ConsumerArguments { name, socket }: &ConsumerArguments) -> 
     finish(named(name).and_then(|name| {
         let body = serde_json::to_vec(&RevokeRequest { consumer: name })?;
         let ask = Ask { method: Method::Post, path: "/revocations", body: Some(&body) };
-        Ok(Printed::stdout().revoked(&asked(socket, &ask)?)?)
+        told(&asked(socket, &ask)?)
     }))
 }
 
@@ -43,7 +43,7 @@ pub(super) fn unrevoke(ConsumerArguments { name, socket }: &ConsumerArguments) -
         // Its text is letters, digits and what a path has anyway.
         let path = format!("/revocations/{name}");
         let ask = Ask { method: Method::Delete, path: &path, body: None };
-        Ok(Printed::stdout().revoked(&asked(socket, &ask)?)?)
+        told(&asked(socket, &ask)?)
     }))
 }
 
@@ -70,13 +70,24 @@ fn named(name: &str) -> Result<String, Box<dyn Error>> {
     Ok(name.to_string())
 }
 
+/// What was done; a failure where it won't outlast the gateway, though it should.
+fn told(answer: &RevokedAnswer) -> Result<(), Box<dyn Error>> {
+    Printed::stdout().revoked(answer)?;
+    if answer.kept || !answer.state {
+        return Ok(());
+    }
+    Err("it counts, but it isn't in the state directory: it would be over with the next restart. The \
+         gateway's log says why, and it goes on trying; ask again"
+        .into())
+}
+
 impl<W: Write> Printed<W> {
     fn revoked(&mut self, answer: &RevokedAnswer) -> io::Result<()> {
         if !self.eyes {
             return self.lines(std::slice::from_ref(answer));
         }
-        let RevokedAnswer { consumer, revoked, ended, kept } = answer;
-        let until = if *kept { "" } else { " Not in a state directory: until the gateway ends." };
+        let RevokedAnswer { consumer, revoked, ended, state, .. } = answer;
+        let until = if *state { "" } else { " Without [state]: until the gateway ends." };
         if *revoked {
             writeln!(self.out, "{consumer} is revoked; {ended} ended.{until}")
         } else {
@@ -106,15 +117,29 @@ mod tests {
 
     #[test]
     fn what_was_done_is_told_to_eyes_in_a_sentence() {
-        let told = |revoked, kept| {
+        let told = |revoked, state| {
             let mut out = Printed { out: Vec::new(), eyes: true };
             let consumer = "claude".to_owned();
-            out.revoked(&RevokedAnswer { consumer, revoked, ended: 2, kept }).unwrap();
+            out.revoked(&RevokedAnswer { consumer, revoked, ended: 2, kept: state, state })
+                .unwrap();
             String::from_utf8(out.out).unwrap()
         };
         assert_eq!(told(true, true), "claude is revoked; 2 ended.\n");
         assert!(told(true, false).contains("until the gateway ends"));
         assert_eq!(told(false, true), "claude is no longer revoked.\n");
+    }
+
+    #[test]
+    fn what_is_not_kept_though_it_should_be_is_a_failure() {
+        let answer = |kept, state| RevokedAnswer {
+            consumer: "claude".to_owned(),
+            revoked: true,
+            ended: 0,
+            kept,
+            state,
+        };
+        assert!(told(&answer(true, true)).is_ok() && told(&answer(false, false)).is_ok());
+        assert!(told(&answer(false, true)).unwrap_err().to_string().contains("restart"));
     }
 
     #[test]

@@ -1,4 +1,8 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -7,7 +11,7 @@ use super::kept_file::{self, KeptFile, Line};
 use crate::{
     observe::Metrics,
     policy::{BanRules, Bans, read_line, write_line},
-    types::Nanos,
+    types::{Nanos, WallClock},
     upstream::World,
 };
 
@@ -23,6 +27,8 @@ pub(super) struct BanKeeper {
     metrics: Metrics,
     world: Arc<ArcSwap<World>>,
     file: Option<KeptFile>,
+    /// As it was when the file was written.
+    clock: Mutex<WallClock>,
 }
 
 impl BanKeeper {
@@ -35,11 +41,12 @@ impl BanKeeper {
         let now = Arc::clone(&world.load().snapshot);
         let file = now.state_dir.as_deref().map(|dir| {
             let is_whole = restore(bans, &now.bans, dir) && taken.is_empty();
-            KeptFile::new(dir, FILE, is_whole.then(|| bans.changes()))
+            KeptFile::new(dir, (FILE, is_whole.then(|| bans.changes())), metrics)
         });
         kept_file::take_over(taken, line(bans, &now.bans), FILE);
         let (bans, world) = (Arc::clone(bans), Arc::clone(world));
-        Self { bans, metrics: metrics.clone(), world, file }
+        let clock = Mutex::new(WallClock::now());
+        Self { bans, metrics: metrics.clone(), world, file, clock }
     }
 
     /// Writes what has changed, again and again. Ends only when dropped.
@@ -52,6 +59,14 @@ impl BanKeeper {
         let now = Nanos::now();
         self.metrics.banned_now(self.bans.sweep(&self.world.load().snapshot.bans, now));
         if let Some(file) = &self.file {
+            // The file tells when bans end by the clock on the wall. Where that was put on or back, a ban
+            // would end sooner after a restart, or later, than here.
+            let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+            if clock.has_jumped() {
+                *clock = WallClock::now();
+                file.is_stale();
+            }
+            drop(clock);
             file.write(|| self.bans.changes(), || self.text());
         }
     }

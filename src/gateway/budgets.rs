@@ -48,7 +48,7 @@ impl BudgetKeeper {
     ) -> Self {
         let file = world.load().snapshot.state_dir.as_deref().map(|dir| {
             let is_whole = restore(budgets, dir) && taken.is_empty();
-            KeptFile::new(dir, FILE, is_whole.then(|| budgets.changes()))
+            KeptFile::new(dir, (FILE, is_whole.then(|| budgets.changes())), metrics)
         });
         kept_file::take_over(taken, line(budgets), FILE);
         let (budgets, world) = (Arc::clone(budgets), Arc::clone(world));

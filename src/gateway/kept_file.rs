@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{BootError, kept};
+use crate::observe::Metrics;
 
 /// The largest file that is read, in bytes.
 const MOST: u64 = 64 << 20;
@@ -21,6 +22,7 @@ pub(super) struct KeptFile {
     what: &'static str,
     written: Mutex<Written>,
     failing: AtomicBool,
+    metrics: Metrics,
 }
 
 struct Written {
@@ -41,15 +43,25 @@ pub(super) enum Line {
 
 impl KeptFile {
     /// A file of that name, with the changes that are in it.
-    pub(super) fn new(dir: &Path, what: &'static str, written: Option<u64>) -> Self {
-        let path = dir.join(what);
+    pub(super) fn new(
+        dir: &Path,
+        (what, written): (&'static str, Option<u64>),
+        metrics: &Metrics,
+    ) -> Self {
+        metrics.state_file(what);
+        let (path, metrics) = (dir.join(what), metrics.clone());
         let written = Mutex::new(Written { changes: written, is_closed: false });
-        Self { path, what, written, failing: AtomicBool::new(false) }
+        Self { path, what, written, failing: AtomicBool::new(false), metrics }
     }
 
     /// Writes no more, because another process does; or again, because it doesn't.
     pub(super) fn close(&self, is_closed: bool) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).is_closed = is_closed;
+    }
+
+    /// What is in it is no longer so, though nothing has changed: the next turn writes it anew.
+    pub(super) fn is_stale(&self) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).changes = None;
     }
 
     /// Writes the text, if there are changes that aren't in the file. The changes that are in it now,
@@ -69,14 +81,18 @@ impl KeptFile {
         match kept::write(&self.path, text().as_bytes()) {
             Ok(()) => {
                 written.changes = Some(changes);
-                self.failing.store(false, Ordering::Relaxed);
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(file = %self.path.display(), "the {} are kept again", self.what);
+                }
             }
-            // Said once, and tried again with each turn.
-            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
-                let file = self.path.display();
-                tracing::error!(%file, %error, "the {} can't be kept", self.what);
+            Err(error) => {
+                self.metrics.state_write_failed(self.what);
+                // Said once, and tried again with each turn.
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    let file = self.path.display();
+                    tracing::error!(%file, %error, "the {} can't be kept", self.what);
+                }
             }
-            Err(_) => {}
         }
         written.changes
     }

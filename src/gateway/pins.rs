@@ -32,7 +32,11 @@ impl PinKeeper {
         let pins = now.pins();
         let file = now.snapshot.state_dir.as_deref().map(|dir| {
             let is_whole = kept_file::read_lines(dir, FILE, |line| restore(&pins, line));
-            KeptFile::new(dir, FILE, (is_whole && taken.is_empty()).then(|| changes(&pins)))
+            KeptFile::new(
+                dir,
+                (FILE, (is_whole && taken.is_empty()).then(|| changes(&pins))),
+                metrics,
+            )
         });
         kept_file::take_over(taken, |line| restore(&pins, line), FILE);
         Self { world: Arc::clone(world), metrics: metrics.clone(), file }

@@ -43,7 +43,7 @@ impl RevocationKeeper {
         let file = now.state_dir.as_deref().map(|dir| {
             let is_old = restore(&revocations, dir, salt)?;
             let changes = *revocations.changes().borrow();
-            Ok(KeptFile::new(dir, FILE, (!is_old).then_some(changes)))
+            Ok(KeptFile::new(dir, (FILE, (!is_old).then_some(changes)), &state.metrics))
         });
         let file = file.transpose()?;
         let mut reading = Reading::new(&revocations, salt);

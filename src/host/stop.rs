@@ -134,7 +134,8 @@ struct Signals {
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// From here on none ends the process, and no SIGUSR2 either. While nobody listens they are lost.
+    /// From here on none ends the process, and no SIGUSR2 either, nor a file that may not grow
+    /// (SIGXFSZ): that is an error of who writes it. While nobody listens they are lost.
     ///
     /// # Errors
     /// Where the system lets nobody listen.
@@ -143,6 +144,7 @@ impl Hangups {
         let _within = runtime.enter();
         // What is set for the process stays set when this is gone.
         signal(SignalKind::hangup()).map(drop)?;
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)?;
         signal(SignalKind::user_defined2()).map(drop)
     }
 

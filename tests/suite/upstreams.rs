@@ -173,6 +173,52 @@ async fn an_answer_that_is_not_plainly_http_is_502() {
     }
 }
 
+/// More than any head may have, in bytes.
+const TOO_MUCH: usize = 1 << 20;
+
+#[tokio::test]
+async fn an_upstream_that_says_too_much_is_502_and_streams_beside_it_notice_nothing() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let mut listens = gateway.client().await;
+    listens.send(&Call::get("/api/mcp").bearer(&Key::new())).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    stream.event("message", "{}").await;
+    let mut events = listens.stream().await;
+    events.next_event().await.unwrap();
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(TOO_MUCH));
+    let many = format!("HTTP/1.1 200 OK\r\n{}", "x: y\r\n".repeat(TOO_MUCH / 6));
+    for answer in [long, many] {
+        let mut client = gateway.client().await;
+        client.send(&post(&Key::new())).await;
+        let mut request = upstream.next().await;
+        request.raw(answer).await;
+        client.answer().await.refused(502, "upstream_bad");
+        request.is_abandoned().await;
+        stream.event("message", "{}").await;
+        assert!(events.next_event().await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_a_stream_that_never_ends_passes_and_is_held_nowhere() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream).start();
+    let mut client = gateway.client().await;
+    client.send(&Call::get("/api/mcp").bearer(&Key::new())).await;
+    let mut stream = upstream.next().await.stream(&[]).await;
+    let reads = async { client.rest().await.len() };
+    let writes = async {
+        stream.send("data: ").await;
+        for _ in 0..64 {
+            stream.send("x".repeat(TOO_MUCH / 16)).await;
+        }
+        stream.hang_up();
+    };
+    let (read, ()) = tokio::join!(reads, writes);
+    assert!(read > 4 * TOO_MUCH, "{read}");
+}
+
 #[tokio::test]
 async fn answers_before_the_answer_are_passed_over() {
     let mut upstream = Upstream::start().await;

@@ -59,6 +59,8 @@ pub struct RevokedAnswer {
     pub ended: u64,
     /// It is in the state directory, and so holds over a restart. `false` also where there is none.
     pub kept: bool,
+    /// There is a state directory: what isn't kept is still to be written, or can't be.
+    pub state: bool,
 }
 
 pub(super) async fn list(State(control): State<Control>) -> Response {
@@ -91,8 +93,9 @@ pub(super) async fn add(
     }
     let what = Operation { what: "revoke", selector: "key", value: name.as_str(), ended };
     control.note(&what);
-    let kept = is_kept(&control, change).await;
-    Ok(json(&RevokedAnswer { consumer: name.to_string(), revoked: true, ended, kept }))
+    let state = control.world.load().snapshot.state_dir.is_some();
+    let kept = state && is_kept(&control, change).await;
+    Ok(json(&RevokedAnswer { consumer: name.to_string(), revoked: true, ended, kept, state }))
 }
 
 fn called<'s>(snapshot: &'s Snapshot, name: &str) -> Option<&'s Arc<Consumer>> {
@@ -160,8 +163,9 @@ pub(super) async fn lift(
     }
     let what = Operation { what: "unrevoke", selector: "key", value: &name, ended: 0 };
     control.note(&what);
-    let kept = is_kept(&control, change).await;
-    Ok(json(&RevokedAnswer { consumer: name, revoked: false, ended: 0, kept }))
+    let state = control.world.load().snapshot.state_dir.is_some();
+    let kept = state && is_kept(&control, change).await;
+    Ok(json(&RevokedAnswer { consumer: name, revoked: false, ended: 0, kept, state }))
 }
 
 fn unchanged(why: Unchanged) -> Response {
@@ -186,9 +190,6 @@ fn is_lost(control: &Control) -> bool {
 
 /// Waits until a change is in the file.
 async fn is_kept(control: &Control, change: u64) -> bool {
-    if control.world.load().snapshot.state_dir.is_none() {
-        return false;
-    }
     let mut kept = control.revocations.kept();
     let in_the_file = kept.wait_for(|kept| *kept >= change);
     tokio::time::timeout(PATIENCE, in_the_file).await.is_ok_and(|waited| waited.is_ok())

@@ -91,6 +91,8 @@ families! {
     shared_streams: IntGaugeVec = "shared_streams_open" ["upstream"];
     /// Messages on shared streams that went to nobody: of another gateway's client, or of one that has left.
     shared_messages_dropped: IntCounterVec = "shared_messages_dropped_total" ["upstream"];
+    /// Writes of a file of the state directory that failed; each is tried again.
+    state_write_failures: IntCounterVec = "state_write_failures_total" ["file"];
     /// When a certificate ends, in seconds since 1970.
     certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "name"];
     /// Orders of certificates that have ended, by how.

@@ -347,6 +347,16 @@ impl Metrics {
         let _ = self.0.families.certificate_expiry.remove_label_values(&labels);
     }
 
+    /// Shows a file of the state directory from its beginning, so that its first failure is an increase.
+    pub fn state_file(&self, file: &'static str) {
+        self.0.families.state_write_failures.with_label_values(&[file]);
+    }
+
+    /// Counts a write of a file of the state directory that failed.
+    pub fn state_write_failed(&self, file: &'static str) {
+        self.0.families.state_write_failures.with_label_values(&[file]).inc();
+    }
+
     /// Counts an order of a certificate that has ended.
     pub fn acme_order(&self, listener: &Name, outcome: OrderOutcome) {
         let labels = [listener.as_str(), outcome.as_str()];

@@ -22,6 +22,7 @@ fn driven() -> Metrics {
     metrics.upstream_answered(&postiz, Duration::from_millis(3));
     metrics.config_loaded();
     metrics.processes(1);
+    metrics.state_write_failed("bans");
     metrics.banned("wrong_keys");
     metrics.banned_now(1);
     metrics.tool_changed(&postiz);
