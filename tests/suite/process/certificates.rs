@@ -37,9 +37,10 @@ fn an_authority_of_clients_that_is_half_written_is_told_once_and_never_counts() 
     let process = serving_and(dir, ", client_ca = \"clients.pem\"");
     let whole = authority.pem();
     fs::write(&clients, &whole[..whole.len() / 2]).unwrap();
-    process.says("who answers for clients can't be replaced");
+    assert!(process.says("who answers for clients can't be replaced"));
     fs::write(&clients, Authority::new().pem()).unwrap();
-    process.says("who answers for clients was replaced");
+    assert!(process.says("who answers for clients was replaced"));
+    process.end();
 }
 
 fn put(dir: &Path, pair: &Pair) {

@@ -136,11 +136,13 @@ impl Process {
     }
 
     /// Whether its log has the text so far.
+    #[must_use]
     fn has_said(&self, text: &str) -> bool {
         memchr::memmem::find(&self.out.so_far.lock().unwrap(), text.as_bytes()).is_some()
     }
 
     /// The same of what comes through the bounded queue of the log, and so a little later.
+    #[must_use]
     fn says(&self, text: &str) -> bool {
         let begun = Instant::now();
         while !self.has_said(text) && begun.elapsed() < PATIENCE {
