@@ -4,7 +4,11 @@ use rustls::{ServerConfig, server::Acceptor};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::{challenges::asks_for_proof, client_certificates, room::Room};
+use super::{
+    challenges::asks_for_proof,
+    client_certificates::{self, ClientAuthorities},
+    room::Room,
+};
 use crate::{
     observe::HandshakeOutcome,
     types::ClientCertificate,
@@ -43,17 +47,17 @@ impl Handshakes {
     /// How it is counted where it failed, was too slow, found no room or had to make way.
     pub async fn accept(
         &self,
-        config: &Arc<ServerConfig>,
+        (config, clients): (&Arc<ServerConfig>, Option<&ClientAuthorities>),
         (socket, peer): (TcpStream, IpAddr),
         deadline: Duration,
     ) -> Result<Shaken, Unfinished> {
-        let shake = self.shake(config, (Socket(socket), peer));
+        let shake = self.shake((config, clients), (Socket(socket), peer));
         time::timeout(deadline, shake).await.unwrap_or(Err(HandshakeOutcome::Timeout))
     }
 
     async fn shake(
         &self,
-        config: &Arc<ServerConfig>,
+        (config, clients): (&Arc<ServerConfig>, Option<&ClientAuthorities>),
         (socket, peer): (Socket, IpAddr),
     ) -> Result<Shaken, Unfinished> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
@@ -61,6 +65,7 @@ impl Handshakes {
         // Room is taken for the work, and not for the wait before it: or a few dozen sockets that
         // say nothing would keep everyone out.
         let mut place = self.room.take(peer).ok_or(HandshakeOutcome::Busy)?;
+        let version = clients.map_or(0, ClientAuthorities::version);
         let proof = asks_for_proof(&hello.client_hello());
         let config = if proof { &self.proofs } else { config };
         tokio::select! {
@@ -71,11 +76,15 @@ impl Handshakes {
                     let _ = stream.shutdown().await;
                     return Err(HandshakeOutcome::Challenge);
                 }
-                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                // One that was believed and can't be read is nobody's.
-                let read = |shown| client_certificates::read(shown).map(Arc::new);
-                let certificate = shown.map(|shown| read(shown).ok_or(HandshakeOutcome::Certificate));
+                let certificate = stream.get_ref().1.peer_certificates().map(|shown| {
+                    // One that was believed and can't be read is nobody's.
+                    let read = client_certificates::read(shown);
+                    read.map(Arc::new).ok_or(HandshakeOutcome::Certificate)
+                });
                 let certificate = certificate.transpose()?;
+                if let (Some(certificate), Some(clients)) = (&certificate, clients) {
+                    clients.enter(certificate, version);
+                }
                 Ok(Shaken { transport: Transport::Tls(Box::new(stream.into())), certificate })
             }
             () = place.lost() => Err(HandshakeOutcome::Busy),

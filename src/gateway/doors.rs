@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     boot::BootError,
-    entrance::{Entrance, Way},
+    entrance::{Entrance, Speaks, Way},
     upgrade::{Sockets, Turnstile},
 };
 use crate::{
@@ -116,7 +116,12 @@ impl Doors {
             }
             let door = open.iter().find(|(other, _)| *other == key);
             if let Some((_, door)) = door {
-                door.way.store(Arc::new(way));
+                let before = door.way.swap(Arc::new(way));
+                let now = door.way.load();
+                let goes_on = |before: &&Speaks| now.tls().is_some_and(|now| now.is(before));
+                if let Some(gone) = before.tls().filter(|before| !goes_on(before)) {
+                    gone.retire();
+                }
             }
         }
         for (key, door, entrance) in change.come {

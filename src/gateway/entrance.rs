@@ -75,6 +75,18 @@ impl Speaks {
         http2 == tls.http2 && self.clients.is_some() == tls.clients.is_some()
     }
 
+    /// It goes, and another speaks in its place.
+    pub(super) fn retire(&self) {
+        if let Some(clients) = &self.clients {
+            clients.retire();
+        }
+    }
+
+    /// Whether it is the same, whatever is shown by it.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// Takes the certificates and authorities of a new configuration.
     pub(super) fn replace(&self, tls: &Tls) {
         self.certificates.replace(tls);
@@ -235,9 +247,13 @@ impl Way {
         let _open = state.metrics.connection_opened(&self.door.name);
         let Shaken { transport, certificate } = match &self.tls {
             None => Shaken { transport: Transport::Plain(socket), certificate: None },
-            Some(Speaks { config, .. }) => {
+            Some(Speaks { config, clients, .. }) => {
                 let deadline = state.world.load().snapshot.timeouts.handshake;
-                let shaken = self.handshakes.accept(config, (socket, peer.ip()), deadline);
+                let shaken = self.handshakes.accept(
+                    (config, clients.as_ref()),
+                    (socket, peer.ip()),
+                    deadline,
+                );
                 let accepted = tokio::select! {
                     // Boxed, or every open connection would keep the room that its handshake took.
                     accepted = Box::pin(shaken) => accepted,

@@ -249,7 +249,7 @@ impl Gateway {
             family: departure.family(),
             followed: departure.followed.take(),
         };
-        let judging = judging::keep_judging(Arc::clone(&main));
+        let judging = judging::keep_judging(Arc::clone(&main), Arc::clone(&self.doors));
         let begun = begun(self.readiness, departure.serving(self.file));
         let passing = (draining, departure.turnstile.clone());
         let front = front::front(main, self.opened, muster, (begun, passing));

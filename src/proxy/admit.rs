@@ -109,6 +109,7 @@ pub(super) fn enter<'s, 'a>(
 ) -> Result<(Lead<'s, 'a>, Source<'s>), Denial> {
     let (access, routes) = (&place.snapshot().access, place.routes);
     gates::room(&place.room, place.state)?;
+    gates::believed(place.certificate.map(|shown| &**shown))?;
     if head.method == Method::Other || head.target() == "*" {
         return Err(Denial::Method);
     }
@@ -294,6 +295,7 @@ pub(super) fn still(state: &State, world: &World, life: &Life) -> Result<(), Den
     let snapshot = &world.snapshot;
     let Whose { client, ref route, is_web, key, ref certificate, ref consumer, brought_by } =
         life.whose;
+    gates::believed(certificate.as_deref())?;
     let route = snapshot.routes.named(route, is_web).ok_or(Denial::NoRoute)?;
     gates::brought_by(client, brought_by, &snapshot.access)?;
     gates::address(client, &snapshot.access, route)?;

@@ -276,6 +276,12 @@ pub(super) fn identify(
     Ok(principal)
 }
 
+/// A connection outlives whom its certificate was believed for: the list of those revoked may name it now.
+pub(super) fn believed(certificate: Option<&ClientCertificate>) -> Result<(), Denial> {
+    let withdrawn = certificate.is_some_and(ClientCertificate::is_withdrawn);
+    if withdrawn { Err(Denial::Certificate) } else { Ok(()) }
+}
+
 /// A stolen key is worth nothing without the certificate that its consumer shows with it, and whoever
 /// shows a consumer's certificate is that one and no other.
 fn certificate_agrees(

@@ -1,15 +1,37 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_lc_rs::digest;
 
 use super::KeyDigest;
 
-/// What a client certificate says of who shows it. An authority has signed it; whose that is and
-/// whether it is believed was decided in the handshake.
+/// What a client certificate says of who shows it. An authority has signed it; that it is believed was
+/// decided in the handshake, and holds until it is withdrawn.
 #[derive(Debug)]
 pub struct ClientCertificate {
     /// All that it is called.
     pub names: Box<[CertificateName]>,
     /// The first second, UTC since 1970, at which it is no longer valid.
     pub ends_at: u64,
+    /// As it was shown, its own first, in DER.
+    pub chain: Box<[Box<[u8]>]>,
+    withdrawn: AtomicBool,
+}
+
+impl ClientCertificate {
+    /// One that is believed.
+    pub fn new((names, ends_at): (Vec<CertificateName>, u64), chain: Box<[Box<[u8]>]>) -> Self {
+        Self { names: names.into(), ends_at, chain, withdrawn: AtomicBool::new(false) }
+    }
+
+    /// Whether nobody answers for it any more.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody answers for it, from now on.
+    pub fn set_withdrawn(&self, withdrawn: bool) {
+        self.withdrawn.store(withdrawn, Ordering::Release);
+    }
 }
 
 /// One thing that a certificate is called.

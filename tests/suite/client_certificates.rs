@@ -227,6 +227,57 @@ async fn a_stream_ends_with_the_certificate_that_it_came_with() {
     gateway.logged("its end", |line| line["reason"] == "key_expired").await;
 }
 
+/// A certificate with that DNS name and number.
+fn numbered(authority: &Authority, name: &str, serial: u64) -> Pair {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.serial_number = Some(serial.into());
+    authority.client(params)
+}
+
+#[tokio::test]
+async fn who_is_connected_is_held_against_a_new_list_and_a_new_authority() {
+    for by_list in [true, false] {
+        let mut scene = Scene::new().await;
+        let tls = format!("{OPTIONAL}, client_crl = \"revoked.pem\"");
+        let setup = scene.setup(&tls).file("revoked.pem", &scene.authority.revoking(&[1]));
+        let gateway = setup.start();
+        let agent = numbered(&scene.authority, "agent.example.com", 2);
+        let mut listens = gateway.tls_client_as(&agent, H1).await;
+        listens.send(&Call::get("/api/mcp").field("accept", "text/event-stream")).await;
+        let mut stream = scene.upstream.next().await.stream(&[]).await;
+        stream.event("message", "{}").await;
+        let mut events = listens.stream().await;
+        events.next_event().await.unwrap();
+        let mut kept = gateway.tls_client_as(&agent, H1).await;
+        kept.send(&call()).await;
+        scene.upstream.answer("{}").await;
+        assert_eq!(kept.answer().await.status, 200);
+        if by_list {
+            gateway.put("revoked.pem", &scene.authority.revoking(&[1, 2]));
+        } else {
+            let other = Authority::new();
+            gateway.put("revoked.pem", &other.revoking(&[1]));
+            gateway.put("clients.pem", &other.pem());
+        }
+        while events.next_event().await.is_some() {}
+        kept.ask(&call()).await.refused(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn where_a_reload_asks_for_certificates_no_more_none_stands_for_anybody() {
+    let scene = Scene::new().await;
+    let gateway = scene.setup(OPTIONAL).start();
+    let mut kept = gateway.tls_client_as(&scene.named("agent.example.com"), H1).await;
+    let without = |text: String| {
+        let consumers =
+            text.split("[[consumers]]").filter(|block| !block.contains("certificate = {"));
+        consumers.collect::<Vec<_>>().join("[[consumers]]").replace(OPTIONAL, "")
+    };
+    gateway.apply(without, |_| {});
+    kept.ask(&call()).await.refused(401, "unauthorized");
+}
+
 async fn comes_to_be_turned_away(gateway: &Gateway, shown: &Pair) {
     let turned_away = async { while !gateway.turns_away(Some(shown)).await {} };
     within("a new file to count", turned_away).await;
@@ -238,12 +289,7 @@ async fn a_revoked_certificate_is_turned_away_once_the_list_says_so() {
     let tls = format!("{REQUIRED}, client_crl = \"revoked.pem\"");
     let setup = scene.setup(&tls).file("revoked.pem", &scene.authority.revoking(&[1]));
     let gateway = setup.start();
-    let numbered = |serial: u64| {
-        let mut params = CertificateParams::default();
-        params.serial_number = Some(serial.into());
-        scene.authority.client(params)
-    };
-    let [first, second] = [1, 2].map(numbered);
+    let [first, second] = [1, 2].map(|serial| numbered(&scene.authority, "a.test", serial));
     assert!(gateway.turns_away(Some(&first)).await);
     assert!(!gateway.turns_away(Some(&second)).await);
     gateway.put("revoked.pem", &scene.authority.revoking(&[1, 2]));
