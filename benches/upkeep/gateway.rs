@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{Outcome, streams::Held, trust};
+use crate::{Outcome, trust};
 
 /// The key of the one consumer, and its digest.
 pub(crate) const KEY: &str = "a";
@@ -157,12 +157,12 @@ deny = [{nets}]
     }
 
     /// Revokes the key of all streams, until the last of them has ended.
-    pub(crate) async fn revoke(&self, held: &Held) -> Outcome<Duration> {
+    pub(crate) async fn revoke(&self, alive: impl Fn() -> usize) -> Outcome<Duration> {
         let begun = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["revoke", "bench", "--socket"]).arg(self.folder.join("admin.sock"));
         let mut child = command.stdout(Stdio::null()).spawn()?;
-        while held.alive() > 0 {
+        while alive() > 0 {
             if begun.elapsed() > PATIENCE {
                 return Err("revoked streams go on".into());
             }

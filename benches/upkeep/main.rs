@@ -95,7 +95,7 @@ async fn run(plan: Plan) -> Outcome<ExitCode> {
     lanes.end().await;
     let report = meter.report(held.alive());
     write!(io::stdout(), "{report}")?;
-    let (live, took) = (held.alive(), gateway.revoke(&held).await?);
+    let (live, took) = (held.alive(), gateway.revoke(|| held.alive()).await?);
     writeln!(io::stdout(), "revoke   {live} streams to their last byte in {took:.1?}")?;
     drop(held);
     gateway.end().await?;

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     boot::BootError,
     entrance::{Entrance, Speaks, Way},
-    upgrade::{Sockets, Turnstile},
+    sockets::Sockets,
+    turnstile::Turnstile,
 };
 use crate::{
     edge::{Certificates, ClientAuthorities, Handshakes},

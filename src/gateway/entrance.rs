@@ -15,7 +15,8 @@ use tokio::{
 use super::{
     boot::BootError,
     crew::{Crew, Post},
-    upgrade::{Sockets, Turnstile},
+    sockets::Sockets,
+    turnstile::Turnstile,
 };
 use crate::{
     edge::{

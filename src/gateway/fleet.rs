@@ -5,7 +5,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use super::upgrade::Turnstile;
+use super::turnstile::Turnstile;
 
 use crate::{
     observe::Metrics,

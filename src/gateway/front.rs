@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{crew::Muster, entrance::Entrance, pressure, upgrade::Turnstile};
+use super::{crew::Muster, entrance::Entrance, pressure, turnstile::Turnstile};
 use crate::{proxy::State, types::Draining};
 
 /// Accepts on every listener, also on those that a reload opens, and gives connections to the workers.

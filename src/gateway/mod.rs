@@ -23,7 +23,9 @@ mod pressure;
 mod reload;
 mod revocations;
 mod sizes;
+mod sockets;
 mod stamps;
+mod turnstile;
 mod upgrade;
 
 use std::{

@@ -3,10 +3,7 @@ use std::{io, net::SocketAddr, os::unix::net::UnixListener, sync::Arc};
 use tokio::{net, sync::mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    boot::BootError,
-    upgrade::{Departure, Sockets, Turnstile},
-};
+use super::{boot::BootError, sockets::Sockets, turnstile::Turnstile, upgrade::Departure};
 use crate::{
     admin::{self, App, Control, Listening, Readiness, ReloadAsked, SocketFile},
     proxy::State,

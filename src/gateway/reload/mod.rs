@@ -20,7 +20,8 @@ use super::{
     doors::Doors,
     fleet::{self, Fleet},
     sizes,
-    upgrade::{Followed, Turnstile},
+    turnstile::Turnstile,
+    upgrade::Followed,
 };
 use crate::{
     admin::{Ask, Family, ReloadAnswer, ReloadAsked},

@@ -19,13 +19,11 @@ use tokio::{
 use super::{
     SOON,
     estate::{Estate, Secrets},
-    sockets::Lent,
-    turnstile::Turnstile,
     words::{self, Handed, Hello, PROTOCOL, Word},
 };
 use crate::{
     admin::Family,
-    gateway::keepers::Keepers,
+    gateway::{keepers::Keepers, sockets::Lent, turnstile::Turnstile},
     host::{self, Line, Notice},
     policy::Limiter,
     types::Nanos,

@@ -5,9 +5,7 @@ mod elders;
 mod estate;
 mod giver;
 mod runtime_dir;
-mod sockets;
 mod taker;
-mod turnstile;
 mod words;
 
 use std::{
@@ -20,15 +18,15 @@ use std::{
 use estate::Secrets;
 use giver::Giver;
 use runtime_dir::RuntimeDir;
-pub(super) use sockets::{Lent, Sockets};
 use taker::Taker;
 use tokio::{net, sync::oneshot};
-pub(super) use turnstile::Turnstile;
 
 use super::{
     BootError,
     doors::Doors,
     keepers::{Keepers, Texts},
+    sockets::{Lent, Sockets},
+    turnstile::Turnstile,
 };
 use crate::{
     admin::{self, Family, SocketFile},

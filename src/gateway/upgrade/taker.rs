@@ -9,10 +9,13 @@ use super::{
     SOON,
     estate::{Estate, Secrets},
     runtime_dir::RuntimeDir,
-    sockets::Named,
     words::{self, Handed, Hello, PROTOCOL, Word},
 };
-use crate::{admin::Elder, gateway::boot::BootError, host::Line};
+use crate::{
+    admin::Elder,
+    gateway::{boot::BootError, sockets::Named},
+    host::Line,
+};
 
 /// How long the older process may take to say what it has: it may be busy.
 const PATIENCE: Duration = Duration::from_secs(10);

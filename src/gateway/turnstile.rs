@@ -5,11 +5,11 @@ use tokio::sync::watch;
 /// Where whoever comes in passes. Shut while another process may be about to take over: who comes waits
 /// in the system's queue, which is the same for both.
 #[derive(Clone)]
-pub(in crate::gateway) struct Turnstile(Arc<watch::Sender<Passage>>);
+pub(super) struct Turnstile(Arc<watch::Sender<Passage>>);
 
 /// Whether anybody comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gateway) enum Passage {
+pub(super) enum Passage {
     /// Yes.
     Open,
     /// Not now.
@@ -26,7 +26,7 @@ pub(super) struct Shut<'t> {
 
 impl Turnstile {
     /// Open.
-    pub(in crate::gateway) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(watch::Sender::new(Passage::Open)))
     }
 
@@ -37,22 +37,22 @@ impl Turnstile {
     }
 
     /// Waits until nobody comes in.
-    pub(in crate::gateway) async fn shuts(&self) {
+    pub(super) async fn shuts(&self) {
         self.is(|passage| passage != Passage::Open).await;
     }
 
     /// Waits until it is known whether it opens again. Whether it does.
-    pub(in crate::gateway) async fn opens(&self) -> bool {
+    pub(super) async fn opens(&self) -> bool {
         self.is(|passage| passage != Passage::Shut).await == Passage::Open
     }
 
     /// Whether another process has taken over.
-    pub(in crate::gateway) fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         *self.0.borrow() == Passage::Gone
     }
 
     /// Waits until another process has taken over.
-    pub(in crate::gateway) async fn gone(&self) {
+    pub(super) async fn gone(&self) {
         self.is(|passage| passage == Passage::Gone).await;
     }
 

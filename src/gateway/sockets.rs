@@ -9,16 +9,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::boot::{self, BootError};
 use crate::{
     admin::{self, SocketFile},
-    gateway::boot::{self, BootError},
     host,
 };
 
 /// The listening sockets of a process by what the configuration calls them: those that an older one
 /// has handed over, and those that it will hand over itself.
 #[derive(Clone, Default)]
-pub(in crate::gateway) struct Sockets {
+pub(super) struct Sockets {
     taken: Arc<Mutex<Vec<Named>>>,
     lent: Lent,
 }
@@ -32,7 +32,7 @@ pub(super) struct Named {
 /// Second handles of all that is listened on, for the process that takes over. While there are any, the
 /// sockets are open.
 #[derive(Clone, Default)]
-pub(in crate::gateway) struct Lent(Arc<Mutex<Vec<Named>>>);
+pub(super) struct Lent(Arc<Mutex<Vec<Named>>>);
 
 impl Sockets {
     /// With what was handed over.
@@ -41,7 +41,7 @@ impl Sockets {
     }
 
     /// The socket of an address: the older process's, or a new one. It isn't lent yet.
-    pub(in crate::gateway) fn tcp(
+    pub(super) fn tcp(
         &self,
         listener: &str,
         address: SocketAddr,
@@ -53,7 +53,7 @@ impl Sockets {
     }
 
     /// The process that takes over gets this one too.
-    pub(in crate::gateway) fn lend(
+    pub(super) fn lend(
         &self,
         (listener, address): (&str, SocketAddr),
         socket: &impl AsFd,
@@ -62,12 +62,12 @@ impl Sockets {
     }
 
     /// This one is closed: nobody gets it any more.
-    pub(in crate::gateway) fn withdraw(&self, (listener, address): (&str, SocketAddr)) {
+    pub(super) fn withdraw(&self, (listener, address): (&str, SocketAddr)) {
         self.lent.remove(&called(listener, address));
     }
 
     /// The same of a socket of this machine, with its file.
-    pub(in crate::gateway) fn unix(&self, path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    pub(super) fn unix(&self, path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         let name = path.display().to_string();
         let (socket, file) = match self.take(&name) {
             Some(socket) => {
@@ -136,7 +136,7 @@ impl Lent {
     }
 
     /// Closes them.
-    pub(in crate::gateway) fn close(&self) {
+    pub(super) fn close(&self) {
         self.all().clear();
     }
 
