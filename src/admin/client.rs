@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +10,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::socket::connect;
 use crate::{
     types::Method,
     wire::{
@@ -92,7 +92,7 @@ pub(super) fn ask_within(
 }
 
 fn exchange(socket: &Path, ask: &Ask<'_>, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(socket)?;
+    let mut stream = connect(socket)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     let mut request = Vec::new();

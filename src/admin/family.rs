@@ -120,16 +120,16 @@ async fn forward(State(family): State<Arc<Family>>, request: Request, next: Next
     let Ok(body) = to_bytes(body, ASKED).await else {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
     };
-    let own = next.run(Request::from_parts(head, Body::from(body.clone()))).await;
-    // What can't be read here can't be read there.
-    if matches!(own.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
-        return own;
-    }
+    let own = next.run(Request::from_parts(head, Body::from(body.clone())));
+    // Neither waits for the other, or for who asked: what an operator said before leaving was said.
+    let own = tokio::spawn(own);
     let asked = tokio::task::spawn_blocking(move || {
         let body = (method != Method::Get && !body.is_empty()).then_some(&body[..]);
         family.ask(&Ask { method, path: &path, body })
     });
-    let answers = asked.await.unwrap_or_default();
+    let (own, answers) = tokio::join!(own, asked);
+    let Ok(own) = own else { return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal") };
+    let answers = answers.unwrap_or_default();
     let (head, body) = own.into_parts();
     match to_bytes(body, ANSWERED).await {
         Ok(body) => joined(head, &body, answers),

@@ -38,7 +38,7 @@ use hyper_util::{
 };
 use ready::Behind;
 pub use ready::{Readiness, Stage};
-pub use socket::{SocketFile, bind};
+pub use socket::{SocketFile, bind, connect};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -92,6 +92,8 @@ pub async fn serve(
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
+            // First: what is in the queue by then is another process's to answer.
+            biased;
             () = &mut shutdown => break,
             accepted = accept(&listening, &room) => accepted,
         };

@@ -3,9 +3,12 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixListener,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -77,10 +80,7 @@ fn make_way(path: &Path) -> io::Result<()> {
             "what stands there is no socket; remove it, or name another path",
         ));
     }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Behind a full queue `connect` would wait.
-    socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
+    match connect(path) {
         // The rename takes its place.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -90,6 +90,19 @@ fn make_way(path: &Path) -> io::Result<()> {
             "somebody answers there; is the gateway running already?",
         )),
     }
+}
+
+/// Connects to a socket, or fails at once: behind the full queue of a process that stands still it would
+/// wait for ever.
+///
+/// # Errors
+/// Where nobody listens, or has no room.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 fn worded(error: &io::Error) -> io::Error {

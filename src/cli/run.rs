@@ -6,7 +6,7 @@ use std::{
 
 use crate::{
     config,
-    gateway::{BootError, Gateway, Hangups, Stop},
+    gateway::{BootError, Gateway, Hangups, Look, Stop},
     host,
     observe::{LogSink, init_tracing, install_panic_hook},
     snapshot::Snapshot,
@@ -20,6 +20,7 @@ pub(super) fn run(file: &Path, upgrade: bool) -> ExitCode {
     if let Err(error) = Hangups::survive() {
         return fail(&error);
     }
+    let as_loaded = Look::at(file);
     let loaded = config::load(file, &config::process_environment);
     let color = io::stderr().is_terminal();
     let label = file.display().to_string();
@@ -29,7 +30,7 @@ pub(super) fn run(file: &Path, upgrade: bool) -> ExitCode {
     let gateway = if upgrade { Gateway::upgrade } else { Gateway::bind };
     match start_as(snapshot, gateway) {
         Ok(gateway) => {
-            gateway.reloading(file.to_owned()).run(Stop::Signals);
+            gateway.reloading(file.to_owned(), as_loaded).run(Stop::Signals);
             ExitCode::SUCCESS
         }
         Err(error) => fail(&*error),

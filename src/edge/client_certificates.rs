@@ -66,6 +66,17 @@ impl ClientAuthorities {
         self.judge(|certificate| !answers_for(&authority, certificate));
     }
 
+    /// The same, where `serving` is still the one of now: who has read its files again meanwhile was
+    /// overtaken by a new configuration. Gives whether it was.
+    pub fn renew(&self, serving: &Arc<ClientAuthority>, authority: Arc<ClientAuthority>) -> bool {
+        let before = self.0.authority.compare_and_swap(serving, Arc::clone(&authority));
+        let renewed = Arc::ptr_eq(&before, serving);
+        if renewed {
+            self.judge(|certificate| !answers_for(&authority, certificate));
+        }
+        renewed
+    }
+
     /// Nobody is asked any more: what was shown stands for nobody.
     pub fn retire(&self) {
         self.judge(|_| true);

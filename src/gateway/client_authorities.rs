@@ -49,9 +49,10 @@ fn look(seen: &mut Seen, listener: &Name, authorities: &ClientAuthorities) {
     let read = || config::client_authority((files, *required), SystemTime::now());
     match seen.look(stamps(&files.directory, paths), read) {
         Some(Ok(read)) if read.contents != *contents => {
-            authorities.replace(Arc::new(read));
-            let file = &*files.ca;
-            tracing::info!(%listener, file, "who answers for clients was replaced");
+            if authorities.renew(&serving, Arc::new(read)) {
+                let file = &*files.ca;
+                tracing::info!(%listener, file, "who answers for clients was replaced");
+            }
         }
         Some(Err(problem)) => tell(listener, files, &problem),
         Some(Ok(_)) | None => {}

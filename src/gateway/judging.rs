@@ -1,7 +1,4 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -9,6 +6,7 @@ use super::doors::Doors;
 use crate::{
     proxy::{self, State},
     snapshot::Snapshot,
+    types::second,
 };
 
 /// How soon what lives is held against what has changed.
@@ -74,8 +72,4 @@ impl Judged {
 
 fn shown(doors: &Doors) -> Vec<u64> {
     doors.client_authorities().iter().map(|(_, clients)| clients.judgements()).collect()
-}
-
-fn second() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -44,8 +44,8 @@ use fleet::Fleet;
 use jiff::Timestamp;
 use keepers::Keepers;
 use planes::Planes;
-pub use reload::Running;
 use reload::{Given, Parts, Reloader};
+pub use reload::{Look, Running};
 use tokio::sync::mpsc;
 use upgrade::{Arrival, Departure};
 
@@ -68,6 +68,7 @@ pub struct Gateway {
     state: State,
     /// What is read again.
     file: Option<PathBuf>,
+    as_loaded: Look,
     running: Running,
     given: mpsc::Receiver<Given>,
     doors: Arc<Doors>,
@@ -147,6 +148,7 @@ impl Gateway {
         Ok(Self {
             state,
             file: None,
+            as_loaded: Look::NONE,
             running,
             given,
             doors,
@@ -161,8 +163,8 @@ impl Gateway {
 
     /// The same gateway, which reads its configuration again from that file.
     #[must_use]
-    pub fn reloading(self, file: PathBuf) -> Self {
-        Self { file: Some(file), ..self }
+    pub fn reloading(self, file: PathBuf, as_loaded: Look) -> Self {
+        Self { file: Some(file), as_loaded, ..self }
     }
 
     /// The listeners' names and the addresses they were bound to, the admin address last as `admin`.
@@ -208,12 +210,16 @@ impl Gateway {
         let (drain, draining) = Drain::new();
         let (readiness, keepers) = (self.readiness.clone(), Arc::clone(&self.keepers));
         let (lent, answering) = (self.departure.lent.clone(), self.admin.answering.clone());
+        let turnstile = self.departure.turnstile.clone();
         let handed_over = self.departure.handed_over.take();
         let (services, departure) = self.services(draining, matches!(stop, Stop::Signals));
         let acme = Arc::clone(&keepers.acme);
         let begin = move || {
             readiness.set(Stage::Draining);
-            host::notify(Notice::Stopping);
+            // Of one that has handed over it would be the end of another process, to systemd.
+            if !turnstile.is_gone() {
+                host::notify(Notice::Stopping);
+            }
             acme.rest();
             // A second handle would keep a socket open that nobody accepts from.
             lent.close();
@@ -239,6 +245,7 @@ impl Gateway {
         let main = Arc::new(self.state);
         let reloader = Reloader {
             file: self.file.clone(),
+            as_loaded: self.as_loaded,
             parts: Arc::new(Parts {
                 main: Arc::clone(&main),
                 workers: muster.states(),

@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
+use rustix::{
+    io::retry_on_intr,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -68,7 +71,9 @@ impl Line {
         if !descriptors.is_empty() && !with.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(too_much());
         }
-        let sent = sendmsg(&self.0, &[IoSlice::new(&head)], &mut with, SendFlags::NOSIGNAL)?;
+        let sent = retry_on_intr(|| {
+            sendmsg(&self.0, &[IoSlice::new(&head)], &mut with, SendFlags::NOSIGNAL)
+        })?;
         (&self.0).write_all(head.get(sent..).unwrap_or_default())?;
         (&self.0).write_all(body)
     }
@@ -84,9 +89,11 @@ impl Line {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut with = RecvAncillaryBuffer::new(&mut space);
         self.wait_until(until)?;
-        let heard =
-            recvmsg(&self.0, &mut [IoSliceMut::new(&mut head)], &mut with, RecvFlags::CMSG_CLOEXEC)
-                .map_err(|error| timed_out(error.into()))?;
+        let heard = retry_on_intr(|| {
+            let head = &mut [IoSliceMut::new(&mut head)];
+            recvmsg(&self.0, head, &mut with, RecvFlags::CMSG_CLOEXEC)
+        });
+        let heard = heard.map_err(|error| timed_out(error.into()))?;
         let mut descriptors = Vec::new();
         for message in with.drain() {
             if let RecvAncillaryMessage::ScmRights(all) = message {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{lately::Lately, life::Life, which::Which};
-use crate::types::{Denial, FingerprintKey};
+use crate::types::{Denial, FingerprintKey, second};
 
 /// How many are looked at in one go. A worker that registers one waits no longer than for so many.
 const AT_ONCE: usize = 128;
@@ -68,7 +68,9 @@ impl Living {
     pub fn enter(&self, life: Life) -> Alive {
         let life = Arc::new(life);
         let at = self.own.places().enter(Arc::clone(&life));
-        self.goes_on(&life, 0);
+        if life.whose.certificate.is_some() {
+            self.goes_on(&life, second());
+        }
         Alive { life, roll: Arc::clone(&self.own), at }
     }
 
@@ -104,9 +106,13 @@ impl Living {
         self.judgements.load(Ordering::Acquire)
     }
 
+    /// What goes on is about to be asked anew.
+    pub fn forgets_ends(&self) {
+        self.first_end.store(u64::MAX, Ordering::Release);
+    }
+
     /// All that lives is about to be judged again. What enters from now on sees that it was.
     pub fn is_judged(&self) {
-        self.first_end.store(u64::MAX, Ordering::Release);
         self.judgements.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -116,6 +116,11 @@ impl Revocations {
         self.seal(false);
     }
 
+    /// Whether another process is taking them over.
+    pub fn are_sealed(&self) -> bool {
+        self.is_sealed.load(Ordering::Acquire)
+    }
+
     /// Whether another process has them.
     pub fn are_handed_over(&self) -> bool {
         self.is_handed_over.load(Ordering::Acquire)

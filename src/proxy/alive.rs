@@ -64,6 +64,7 @@ pub(super) async fn ended(alive: Option<&Alive>) -> Denial {
 pub fn judge_again(state: &State, at: u64) -> usize {
     // Before anything is looked at: what is entered after that sees that it wasn't.
     state.living.is_judged();
+    state.living.forgets_ends();
     let world = state.world.load_full();
     let mut ended = 0;
     state.living.each(|life| match admit::still(state, &world, life) {

@@ -19,6 +19,12 @@ impl Nanos {
     }
 }
 
+/// The second of now, UTC since 1970, by the clock on the wall; 0 where that is broken.
+pub fn second() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// What the clock on the wall said at some moment of the other, which never jumps.
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {

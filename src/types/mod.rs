@@ -20,7 +20,7 @@ mod untrusted;
 pub use address::{AddressGroup, canonical, write_address};
 pub use arguments_key::{ArgumentsDigest, ArgumentsKey};
 pub use client_certificate::{CertificateName, ClientCertificate};
-pub use clock::{Nanos, WallClock};
+pub use clock::{Nanos, WallClock, second};
 pub use credential::{Credential, CredentialForm};
 #[cfg(test)]
 pub(crate) use denial::tests::every_denial;

@@ -223,6 +223,8 @@ async fn a_stream_ends_with_the_certificate_that_it_came_with() {
     stream.event("message", "{}").await;
     let mut events = client.stream().await;
     events.next_event().await.unwrap();
+    // An operator's word to others changes nothing of that.
+    assert_eq!(gateway.kill(&json!({"key": "both"})), 0);
     while events.next_event().await.is_some() {}
     gateway.logged("its end", |line| line["reason"] == "key_expired").await;
 }

@@ -13,9 +13,9 @@ use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
-    http::{StatusCode, header},
-    middleware,
+    extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
+    http::{Method as HttpMethod, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing,
 };
@@ -90,9 +90,32 @@ pub fn control(control: Control) -> App {
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "method"))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no_route"))
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(control.clone(), while_handing_over))
         .layer(middleware::from_fn(guard::socket))
         .with_state(control);
     App(router)
+}
+
+/// What is changed while another process takes over would be changed here alone, and be over with this
+/// process: it is asked for again. A process of the same gateway means this one.
+async fn while_handing_over(
+    State(control): State<Control>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_lost = || {
+        let text = "another process is taking over: ask again";
+        explained(StatusCode::SERVICE_UNAVAILABLE, "upgrade", text)
+    };
+    let revocations = &control.revocations;
+    if control.is_own || request.method() == HttpMethod::GET {
+        return next.run(request).await;
+    }
+    if revocations.are_sealed() {
+        return is_lost();
+    }
+    let answer = next.run(request).await;
+    if revocations.are_handed_over() { is_lost() } else { answer }
 }
 
 /// For the process that has taken over from this one.

@@ -15,6 +15,7 @@ use tokio::{
     sync::mpsc,
     time::{self, MissedTickBehavior},
 };
+pub use watch::Look;
 
 use super::{
     doors::Doors,
@@ -41,6 +42,8 @@ const TURN: Duration = Duration::from_secs(1);
 pub(super) struct Reloader {
     /// Where configurations come from.
     pub(super) file: Option<PathBuf>,
+    /// The file as it was when what is in force was read.
+    pub(super) as_loaded: Look,
     pub(super) parts: Arc<Parts>,
     /// Who has a configuration ready.
     pub(super) given: mpsc::Receiver<Given>,
@@ -152,10 +155,15 @@ impl Reloader {
             heard.inspect_err(failed).ok()
         });
         self.parts.fleet.tend(&self.parts.main.world.load());
-        let mut watched = watch::Watched::new(self.file.clone());
+        let mut watched = watch::Watched::new(self.file.clone(), self.as_loaded);
         let (mut retired, mut tick) = (Vec::new(), time::interval(TURN));
         let mut names = names::Names::default();
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Whoever had it read again while this process came up was heard by the one before.
+        if watched.was_overtaken().await {
+            watched.is_read().await;
+            self.reload_by(By::Change, &mut retired).await;
+        }
         loop {
             let by = tokio::select! {
                 // Where there is no socket, nobody ever asks.
@@ -167,7 +175,7 @@ impl Reloader {
                 () = hung_up(&mut hangups) => By::Signal,
                 file = followed(&mut self.followed) => {
                     self.file = file.or(self.file.take());
-                    watched = watch::Watched::new(self.file.clone());
+                    watched = watch::Watched::new(self.file.clone(), Look::NONE);
                     By::Successor
                 }
                 _ = tick.tick() => {

@@ -14,23 +14,45 @@ use crate::upstream::World;
 pub(super) struct Watched {
     file: Option<PathBuf>,
     /// How it was when it was read last.
-    read: Option<Look>,
+    read: Option<Seen>,
     /// How it was a turn ago: who writes it may not be done.
-    seen: Option<Look>,
+    seen: Option<Seen>,
+}
+
+/// A file as it was just before it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Look(Option<Seen>);
+
+impl Look {
+    /// No file, or nobody has looked.
+    pub(in crate::gateway) const NONE: Self = Self(None);
+
+    /// Looks at it now.
+    pub fn at(file: &Path) -> Self {
+        Self(look(file).ok())
+    }
 }
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
+struct Seen {
     written: Option<SystemTime>,
     length: u64,
     number: u64,
 }
 
 impl Watched {
-    pub(super) fn new(file: Option<PathBuf>) -> Self {
-        let read = file.as_deref().and_then(|file| look(file).ok());
+    /// A file that was so when it was read.
+    pub(super) const fn new(file: Option<PathBuf>, read: Look) -> Self {
+        let Look(read) = read;
         Self { file, read, seen: read }
+    }
+
+    /// Whether the file is another by now than the one that was read, whoever may have told another process
+    /// to read it meanwhile.
+    pub(super) async fn was_overtaken(&mut self) -> bool {
+        let now = self.look().await;
+        now.is_some() && now != self.read
     }
 
     /// Whether the file has changed, and stayed so for a turn.
@@ -51,14 +73,34 @@ impl Watched {
         self.seen = self.read;
     }
 
-    async fn look(&self) -> Option<Look> {
+    async fn look(&self) -> Option<Seen> {
         let file = self.file.clone()?;
         tokio::task::spawn_blocking(move || look(&file).ok()).await.ok().flatten()
     }
 }
 
-fn look(file: &Path) -> io::Result<Look> {
+fn look(file: &Path) -> io::Result<Seen> {
     use std::os::unix::fs::MetadataExt;
     let found = fs::metadata(file)?;
-    Ok(Look { written: found.modified().ok(), length: found.len(), number: found.ino() })
+    Ok(Seen { written: found.modified().ok(), length: found.len(), number: found.ino() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_was_written_after_it_was_read_is_noticed_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let look = Look::at(path);
+        let watched = || Watched::new(Some(path.to_owned()), look);
+        assert!(!watched().was_overtaken().await);
+        fs::write(path, "another").unwrap();
+        let mut watched = watched();
+        assert!(watched.was_overtaken().await);
+        watched.is_read().await;
+        assert!(!watched.was_overtaken().await);
+        assert!(!Watched::new(None, Look::NONE).was_overtaken().await);
+    }
 }

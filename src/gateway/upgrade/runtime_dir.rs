@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::admin;
+
 /// Where the processes of one gateway find each other: beside the admin socket, and for its owner alone.
 /// Whoever could put a socket there would be given the listening ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +59,11 @@ impl RuntimeDir {
     /// Removes the sockets of processes that were killed.
     pub(super) fn sweep(&self) {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
+        // Who hears somebody at the door to a hand-over takes it for the beginning of one.
+        let others = entries.map(|entry| entry.path()).filter(|path| *path != self.next());
+        for path in others {
             let is_socket = fs::symlink_metadata(&path).is_ok_and(|m| m.file_type().is_socket());
-            let answered = std::os::unix::net::UnixStream::connect(&path);
+            let answered = admin::connect(&path);
             let refused =
                 answered.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
             if is_socket && refused {
