@@ -74,11 +74,11 @@ fn authority(
 ) -> Option<ClientAuthority> {
     let (ca_path, crl_path) = (ca.text(reading)?, crl.map(|item| item.text(reading)));
     let ca_bytes = files::read(ca, ca_path, reading)?.bytes;
-    let roots = roots(ca, &ca_bytes, reading)?;
+    let roots = Arc::new(roots(ca, &ca_bytes, reading)?);
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&ca_bytes);
     let mut verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+        WebPkiClientVerifier::builder_with_provider(roots.clone(), Arc::new(default_provider()));
     if !required {
         verifier = verifier.allow_unauthenticated();
     }
@@ -87,17 +87,22 @@ fn authority(
         hash.update(&bytes);
         // Only the client's own: an authority that is withdrawn is taken out of `client_ca`.
         verifier = verifier
-            .with_crls(lists(item, &bytes, reading)?)
+            .with_crls(lists(item, (&bytes, &roots), reading)?)
             .only_check_end_entity_revocation()
             .enforce_revocation_expiration();
     }
-    let Ok(verifier) = verifier.build() else {
-        reading
-            .error(&ca.at, format!("{} can't be used to check clients", shown(ca_path)))
-            .hint("it must hold certificates of authorities, and `client_crl` their lists");
-        return None;
+    let verifier: Arc<dyn ClientCertVerifier> = match verifier.build() {
+        Ok(verifier) => verifier,
+        Err(error) => {
+            // The authorities could be read by then.
+            let item = crl.unwrap_or(ca);
+            let hint =
+                "openssl ca -gencrl, or your authority, makes one of version 2 with its extensions";
+            let message = format!("`{}` can't be used to check clients: {error}", item.name);
+            reading.error(&item.at, message).hint(hint);
+            return None;
+        }
     };
-    let verifier: Arc<dyn ClientCertVerifier> = verifier;
     let mut contents = [0; 32];
     for (to, from) in contents.iter_mut().zip(hash.finish().as_ref()) {
         *to = *from;
@@ -129,7 +134,7 @@ fn roots(item: &Item<'_>, bytes: &[u8], reading: &mut Reading<'_>) -> Option<Roo
 
 fn lists(
     item: &Item<'_>,
-    bytes: &[u8],
+    (bytes, roots): (&[u8], &RootCertStore),
     reading: &mut Reading<'_>,
 ) -> Option<Vec<CertificateRevocationListDer<'static>>> {
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
@@ -141,9 +146,16 @@ fn lists(
         return None;
     };
     let now = i64::try_from(reading.now()).unwrap_or(i64::MAX);
+    let authorities = roots.subjects();
     for list in &lists {
-        let parsed = CertificateRevocationList::from_der(list).ok();
-        let next = parsed.and_then(|(_, list)| list.next_update().map(|time| time.timestamp()));
+        let parsed = CertificateRevocationList::from_der(list).ok().map(|(_, list)| list);
+        let issuer = parsed.as_ref().map(|list| list.issuer().as_raw());
+        if issuer.is_some_and(|issuer| !authorities.iter().any(|known| known.as_ref() == issuer)) {
+            reading
+                .warning(&item.at, "a revocation list is of none of the authorities of `client_ca`")
+                .hint("clients of an authority without a list of its own aren't let in");
+        }
+        let next = parsed.and_then(|list| list.next_update().map(|time| time.timestamp()));
         if let Some(next) = next.filter(|next| *next <= now) {
             let message = format!("the revocation list was good until {}", day(next));
             reading

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
 };
 
 use super::{mask::shown, reading::Reading, table::Item};
@@ -25,6 +26,9 @@ pub(super) fn read(item: &Item<'_>, path: &str, reading: &mut Reading<'_>) -> Op
                     "make it readable for the user that the gateway runs as",
                 ),
                 io::ErrorKind::IsADirectory => ("is a directory", "name the file in it"),
+                io::ErrorKind::InvalidInput => {
+                    ("is no plain file", "name a file, not a pipe or a device")
+                }
                 io::ErrorKind::FileTooLarge => ("is larger than 1 MiB", "is it the right file?"),
                 _ => ("can't be read", "check that it is a plain file on a sound disk"),
             };
@@ -42,8 +46,19 @@ pub(super) struct Contents {
 }
 
 fn read_bounded(path: &str, reading: &Reading<'_>) -> io::Result<Contents> {
-    let file = File::open(reading.path(path))?;
+    // Opening a pipe would wait for who writes to it, perhaps for ever.
+    let mut options = File::options();
+    let file = options
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(reading.path(path))?;
     let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {

@@ -195,8 +195,14 @@ fn put_aside(file: &Path) {
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let found = match fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_symlink() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link that leads nowhere"));
+        }
+        found => found?,
+    };
     // Of a pipe the opening alone would wait for ever.
-    if !fs::metadata(file)?.is_file() {
+    if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     File::open(file)?.take(MOST).read_to_end(&mut bytes)?;

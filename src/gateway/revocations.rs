@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write, fs, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -17,6 +17,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The name of the file.
 const FILE: &str = "revocations";
+
+/// How the last line of the file begins; the count of those that are revoked follows.
+const END: &str = "#end ";
 
 /// What is said of a process that has other marks for the same keys.
 const OTHER_SALT: &str = "what it has revoked was marked by another fingerprint-salt than that of \
@@ -41,9 +44,9 @@ impl RevocationKeeper {
         let now = Arc::clone(&state.world.load().snapshot);
         let (revocations, salt) = (Arc::clone(&state.revocations), &state.fingerprints);
         let file = now.state_dir.as_deref().map(|dir| {
-            let is_old = restore(&revocations, dir, salt)?;
+            restore(&revocations, dir, salt)?;
             let changes = *revocations.changes().borrow();
-            Ok(KeptFile::new(dir, (FILE, (!is_old).then_some(changes)), &state.metrics))
+            Ok(KeptFile::new(dir, (FILE, Some(changes)), &state.metrics))
         });
         let file = file.transpose()?;
         let mut reading = Reading::new(&revocations, salt);
@@ -98,9 +101,11 @@ impl RevocationKeeper {
         if !list.is_empty() {
             write_salt(&mut text, self.salt);
         }
-        for revoked in list {
-            write_revocation(&mut text, &revoked);
+        for revoked in &list {
+            write_revocation(&mut text, revoked);
         }
+        // A file that was cut, even at the end of a line, lacks it.
+        let _ = writeln!(text, "{END}{}", list.len());
         text
     }
 }
@@ -112,13 +117,22 @@ struct Reading<'r> {
     salt: KeyMark,
     /// The file says by what its marks were made.
     says_salt: bool,
+    /// How many there are, and how many the end of the file says that there are.
+    read: usize,
+    end: Option<usize>,
     /// By another one.
     is_foreign: bool,
 }
 
 impl<'r> Reading<'r> {
     fn new(revocations: &'r Revocations, salt: &FingerprintKey) -> Self {
-        Self { revocations, salt: salt.own_mark(), says_salt: false, is_foreign: false }
+        let salt = salt.own_mark();
+        Self { revocations, salt, says_salt: false, read: 0, end: None, is_foreign: false }
+    }
+
+    /// Whether it has its end, and before that the salt wherever somebody is revoked.
+    fn is_whole(&self) -> bool {
+        self.end == Some(self.read) && (self.says_salt || self.read == 0)
     }
 
     fn line(&mut self, line: &str) -> Line {
@@ -127,6 +141,11 @@ impl<'r> Reading<'r> {
             self.is_foreign |= salt != self.salt;
             return Line::Used;
         }
+        if let Some(count) = line.strip_prefix(END) {
+            self.end = count.parse().ok();
+            return Line::Used;
+        }
+        self.read += 1;
         match read_revocation(line).map(|revoked| self.revocations.add(revoked)) {
             Some(Ok(_)) => Line::Used,
             Some(Err(_)) | None => Line::Damaged,
@@ -134,17 +153,16 @@ impl<'r> Reading<'r> {
     }
 }
 
-/// Puts back what the file says. Whether it is to be written anew.
-fn restore(
-    revocations: &Revocations,
-    dir: &Path,
-    salt: &FingerprintKey,
-) -> Result<bool, BootError> {
+/// Puts back what the file says, where there is one.
+fn restore(revocations: &Revocations, dir: &Path, salt: &FingerprintKey) -> Result<(), BootError> {
     let mut reading = Reading::new(revocations, salt);
     kept_file::read_strictly(dir, FILE, |line| reading.line(line))?;
     if reading.is_foreign {
         return Err(BootError::Salt(dir.join(FILE)));
     }
-    // Of a version that didn't say it.
-    Ok(!reading.says_salt && !revocations.list().is_empty())
+    let path = dir.join(FILE);
+    if reading.is_whole() || fs::symlink_metadata(&path).is_err() {
+        return Ok(());
+    }
+    Err(BootError::Kept { path, source: io::Error::other("a part of it is missing") })
 }

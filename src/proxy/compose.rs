@@ -13,7 +13,10 @@ use crate::{
         write_key_segment,
     },
     upstream::Asks,
-    wire::{RequestHead, end_head, write_content_length, write_field, write_request_line},
+    wire::{
+        RequestHead, end_head, is_of_a_certificate, write_content_length, write_field,
+        write_request_line,
+    },
 };
 
 /// Fields that say where a request comes from or leads to: ours to write, whoever else did. What
@@ -24,8 +27,6 @@ const FORWARDING: &[&[u8]] = &[
     b"cf-connecting-ip",
     b"cf-connecting-ipv6",
     b"cf-pseudo-ipv4",
-    b"client-cert",
-    b"client-cert-chain",
     b"client-ip",
     b"do-connecting-ip",
     b"fastly-client-ip",
@@ -38,12 +39,9 @@ const FORWARDING: &[&[u8]] = &[
     b"wl-proxy-client-ip",
     b"x-accel-redirect",
     b"x-appengine-user-ip",
-    b"x-arr-clientcert",
     b"x-azure-clientip",
     b"x-azure-socketip",
-    b"x-client-dn",
     b"x-client-ip",
-    b"x-client-verify",
     b"x-cluster-client-ip",
     b"x-envoy-external-address",
     b"x-forwarded",
@@ -66,15 +64,9 @@ const FORWARDING: &[&[u8]] = &[
     b"x-remote-addr",
     b"x-remote-ip",
     b"x-rewrite-url",
-    b"x-ssl-cert",
     b"x-sucuri-clientip",
-    b"x-tls-client-cert",
     b"x-vercel-forwarded-for",
 ];
-
-/// How others of them begin.
-const FORWARDING_PREFIXES: &[&[u8]] =
-    &[b"ssl-client-", b"x-amzn-mtls-", b"x-client-cert", b"x-forwarded-", b"x-ssl-client-"];
 
 /// Fields of the client that never go to an MCP server. `wire` has dropped what is hop-by-hop.
 const DROPPED: &[&[u8]] = &[
@@ -92,8 +84,9 @@ const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 
 /// Whether a lower-case name says where a request comes from or leads to.
 pub(super) fn is_forwarding(name: &[u8]) -> bool {
-    let begins = |beginning: &&[u8]| name.starts_with(beginning);
-    FORWARDING.binary_search(&name).is_ok() || FORWARDING_PREFIXES.iter().any(begins)
+    FORWARDING.binary_search(&name).is_ok()
+        || name.starts_with(b"x-forwarded-")
+        || is_of_a_certificate(name)
 }
 
 /// The path upstream, of which one segment may be a key. Kept to compare a redirect with.
@@ -346,7 +339,8 @@ mod tests {
             read_request_head(&mut HeadScan::default(), &mut buffer, limits).err()
         };
         assert!(FORWARDING.is_sorted());
-        let all = DROPPED.iter().chain(FORWARDING).chain(FORWARDING_PREFIXES);
+        let certificates: [&[u8]; 3] = [b"client-cert", b"x-ssl-client-verify", b"x-tls-client-cn"];
+        let all = DROPPED.iter().chain(FORWARDING).chain(&certificates);
         for name in all.map(|name| std::str::from_utf8(name).unwrap()) {
             let disguised = name.replace('-', "_");
             if disguised != name {

@@ -34,6 +34,7 @@ pub use h1::{
 pub use h2::{Http2, NextStream, Stream};
 pub use head::{Framing, HeadLimits, RequestHead, ResponseFault, ResponseHead, Upgrade, Version};
 pub use host::Host;
+pub use names::is_of_a_certificate;
 pub use pace::Pace;
 pub use pipe::{Cut, PipeReader, PipeWriter, pipe};
 pub use receive::{HeadTimeouts, NextHead, next_request_head, read_body};

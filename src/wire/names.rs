@@ -94,18 +94,43 @@ pub(super) fn is_acted_on(name: &[u8]) -> bool {
         )
 }
 
-/// Whether proxies tell the client's certificate by that lower-case name, and servers believe it.
-fn is_of_a_certificate(name: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 5] =
-        [b"client-cert", b"ssl-client-", b"x-amzn-mtls-", b"x-client-cert", b"x-ssl-client-"];
-    const OTHERS: [&[u8]; 5] = [
-        b"x-arr-clientcert",
-        b"x-client-dn",
-        b"x-client-verify",
-        b"x-ssl-cert",
-        b"x-tls-client-cert",
+/// Whether proxies tell who the client is, or its certificate, by that lower-case name, and servers believe it
+/// (RFC 9440, and what each proxy has of its own). There are dozens, so it is told by what they have in
+/// common, whatever stands between the words.
+pub fn is_of_a_certificate(name: &[u8]) -> bool {
+    /// Longer than any of them.
+    const LONGEST: usize = 64;
+    const HINTS: [&[u8]; 6] = [b"cert", b"client", b"peer", b"ssl", b"spiffe", b"remote"];
+    const WORDS: [&[u8]; 16] = [
+        b"clientcert",
+        b"clientverif",
+        b"clientsubject",
+        b"clientissuer",
+        b"clientcn",
+        b"clientdn",
+        b"clientssl",
+        b"clientx509",
+        b"sslclient",
+        b"tlsclient",
+        b"mtlsclient",
+        b"sslcert",
+        b"usercert",
+        b"peercert",
+        b"spiffe",
+        b"remoteuser",
     ];
-    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || OTHERS.contains(&name)
+    let has = |text: &[u8], word: &&[u8]| memchr::memmem::find(text, word).is_some();
+    if !HINTS.iter().any(|hint| has(name, hint)) {
+        return false;
+    }
+    let (mut words, mut length) = ([0; LONGEST], 0);
+    let letters = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    for (to, from) in words.iter_mut().zip(letters) {
+        *to = *from;
+        length += 1;
+    }
+    let words = words.get(..length).unwrap_or_default();
+    WORDS.iter().any(|word| has(words, word))
 }
 
 /// Whether the name holds a `_` that, read as `-`, makes a name that is acted on.

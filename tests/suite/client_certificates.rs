@@ -314,7 +314,19 @@ async fn another_authority_takes_the_place_of_the_old_one_by_its_file() {
 async fn what_a_client_says_of_its_certificate_in_fields_reaches_nobody() {
     let mut scene = Scene::new().await;
     let gateway = scene.setup(OPTIONAL).start();
-    let names = ["client-cert", "x-client-cert", "x-ssl-client-verify", "x-forwarded-client-cert"];
+    let names = [
+        "client-cert",
+        "x-client-cert",
+        "x-ssl-client-verify",
+        "x-forwarded-client-cert",
+        "tls-client-cert",
+        "x-client-cn",
+        "x-spiffe-id",
+        "cf-client-cert-der-base64",
+        "x-peer-certificate",
+        "client.cert",
+        "x-remote-user",
+    ];
     let forged = names.iter().fold(call().bearer(&scene.keyed), |call, name| call.field(name, "x"));
     let mut client = gateway.tls_client().await;
     client.send(&forged).await;

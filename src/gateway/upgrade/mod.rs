@@ -157,10 +157,13 @@ impl Arrival {
     ) -> Result<Option<Home>, BootError> {
         let Some(admin_socket) = &snapshot.admin_socket else { return Ok(None) };
         let dir = RuntimeDir::of(admin_socket);
-        let elders = self.taker.as_ref().map(|taker| taker.elders.clone()).unwrap_or_default();
+        let mut elders = self.taker.as_ref().map(|taker| taker.elders.clone()).unwrap_or_default();
         let mut settle = || {
             dir.make()?;
             dir.sweep();
+            let unknown = dir.living().into_iter().filter(|one| !elders.contains(one));
+            let unknown: Vec<_> = unknown.collect();
+            elders.extend(unknown);
             let (own, own_file) = admin::bind(&dir.own())?;
             let (next, next_file) = self.sockets.unix(&dir.next())?;
             files.push(next_file);

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::admin;
+use crate::admin::{self, Elder};
+
+/// The most older processes.
+const MOST: usize = 64;
 
 /// Where the processes of one gateway find each other: beside the admin socket, and for its owner alone.
 /// Whoever could put a socket there would be given the listening ones.
@@ -54,6 +57,19 @@ impl RuntimeDir {
     /// Where this process is asked, also when another has the admin socket.
     pub(super) fn own(&self) -> PathBuf {
         self.0.join(std::process::id().to_string())
+    }
+
+    /// Other processes that live: also those whom nobody took over from, because who had the admin socket
+    /// was killed.
+    pub(super) fn living(&self) -> Vec<Elder> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let elder = |entry: fs::DirEntry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let socket = entry.path();
+            let lives = pid != std::process::id() && admin::connect(&socket).is_ok();
+            lives.then_some(Elder { pid, socket })
+        };
+        entries.filter_map(elder).take(MOST).collect()
     }
 
     /// Removes the sockets of processes that were killed.

@@ -56,7 +56,7 @@ fn a_revocation_that_was_answered_outlives_a_kill_and_its_file_has_no_key() {
     process.child.wait().unwrap();
     assert!(answer.contains("\"kept\":true"), "{answer}");
     let kept = fs::read_to_string(state.path().join("revocations")).unwrap();
-    assert!(kept.contains("\nalice ") && kept.lines().count() == 2, "{kept}");
+    assert!(kept.contains("\nalice ") && kept.lines().count() == 3, "{kept}");
     assert!(!kept.contains(DIGEST) && !kept.contains(&DIGEST[..16]), "{kept}");
     let process = start(state.path());
     assert!(call(&process).starts_with(b"HTTP/1.1 401"));
@@ -103,5 +103,37 @@ fn where_the_salt_is_another_nobody_is_served_until_it_is_said_who_is_revoked() 
     let process = start(state.path());
     assert!(call(&process).starts_with(b"HTTP/1.1 401"));
     assert!(process.says("\"reason\":\"key_revoked\""));
+    process.end();
+}
+
+/// Empty, cut at the end of a line, or behind a link that leads nowhere it would let everybody in.
+#[test]
+fn where_a_part_of_the_file_is_missing_nobody_is_served() {
+    let state = TempDir::new().unwrap();
+    let process = start(state.path());
+    assert!(revoke(state.path()).contains("\"kept\":true"));
+    process.end();
+    let file = state.path().join("revocations");
+    let whole = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let cut = ["".to_owned(), lines[0].to_owned(), lines[..2].concat(), lines[1..].concat()];
+    let is_refused = || {
+        let dir = TempDir::new().unwrap();
+        let text = config(&super::free().to_string(), "127.0.0.1:1");
+        let text = format!("{text}[state]\ndir = {:?}\n", state.path());
+        let ended = super::portcullis(&dir, &text).output().unwrap();
+        ended.status.code() == Some(1)
+    };
+    for part in &cut {
+        fs::write(&file, part).unwrap();
+        assert!(is_refused(), "{part:?}");
+    }
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(state.path().join("nowhere"), &file).unwrap();
+    assert!(is_refused(), "a link that leads nowhere");
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, whole).unwrap();
+    let process = start(state.path());
+    assert!(call(&process).starts_with(b"HTTP/1.1 401"));
     process.end();
 }

@@ -60,3 +60,29 @@ fn a_key_has_its_streams_in_all_processes_together() {
     until("it knows that the other has ended", opens);
     drop(new);
 }
+
+#[test]
+fn an_older_process_whose_newer_one_was_killed_is_found_by_whoever_starts_next() {
+    let house = House::new("");
+    let old = house.first();
+    let mut stream = house.connect().open("/api/mcp");
+    let mut new = house.upgrade(&old);
+    new.child.kill().unwrap();
+    new.child.wait().unwrap();
+    let _next = house.first();
+    let list = "GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let status = house.ask(&house.socket(), list);
+    assert!(status.contains(&format!("\"pid\":{}", old.child.id())), "{status}");
+    let body = "{\"all\":true}";
+    let killed = house.ask(
+        &house.socket(),
+        &format!(
+            "POST /kill HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    );
+    assert!(killed.contains("\"ended\":1"), "{killed}");
+    while stream.line().is_some() {}
+    assert_eq!(old.ends().0, Some(0));
+}
