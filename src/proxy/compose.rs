@@ -20,8 +20,9 @@ use crate::{
 };
 
 /// Fields that say where a request comes from or leads to: ours to write, whoever else did. What
-/// proxies, clouds and servers call the client's address and its certificate (RFC 9440), and what would lead a server past the path
-/// and method that were judged, or past its own checks (CVE-2025-29927, httpoxy). Sorted.
+/// proxies, clouds and servers call the client's address, and what would lead a server past the path
+/// and method that were judged, or past its own checks (CVE-2025-29927, httpoxy). Sorted. What they
+/// call its certificate is told by `wire`.
 const FORWARDING: &[&[u8]] = &[
     b"cdn-src-ip",
     b"cf-connecting-ip",

@@ -103,19 +103,20 @@ async fn while_handing_over(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_lost = || {
-        let text = "another process is taking over: ask again";
-        explained(StatusCode::SERVICE_UNAVAILABLE, "upgrade", text)
-    };
     let revocations = &control.revocations;
     if control.is_own || request.method() == HttpMethod::GET {
         return next.run(request).await;
     }
     if revocations.are_sealed() {
-        return is_lost();
+        return taking_over();
     }
     let answer = next.run(request).await;
-    if revocations.are_handed_over() { is_lost() } else { answer }
+    if revocations.are_handed_over() { taking_over() } else { answer }
+}
+
+fn taking_over() -> Response {
+    let text = "another process is taking over: ask again";
+    explained(StatusCode::SERVICE_UNAVAILABLE, "upgrade", text)
 }
 
 /// For the process that has taken over from this one.

@@ -9,7 +9,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Control, body, json};
+use super::{Control, body, json, taking_over};
 use crate::{
     admin::{explained, refusal},
     live::Life,
@@ -88,9 +88,6 @@ pub(super) async fn add(
     let done = tokio::task::spawn_blocking(move || revoke_of(&revoking, snapshot, &asked.consumer));
     let done = done.await.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
     let (change, ended) = done.map_err(unchanged)?;
-    if is_lost(&control) {
-        return Err(unchanged(Unchanged::Sealed));
-    }
     let what = Operation { what: "revoke", selector: "key", value: name.as_str(), ended };
     control.note(&what);
     let state = control.world.load().snapshot.state_dir.is_some();
@@ -158,9 +155,6 @@ pub(super) async fn lift(
         let text = "no consumer of this name is revoked; GET /revocations lists them";
         return Err(explained(StatusCode::NOT_FOUND, "not_revoked", text));
     };
-    if is_lost(&control) {
-        return Err(unchanged(Unchanged::Sealed));
-    }
     let what = Operation { what: "unrevoke", selector: "key", value: &name, ended: 0 };
     control.note(&what);
     let state = control.world.load().snapshot.state_dir.is_some();
@@ -175,17 +169,8 @@ fn unchanged(why: Unchanged) -> Response {
                         configuration that are to stay out, and `unrevoke` them once it is in force";
             explained(StatusCode::INSUFFICIENT_STORAGE, "full", text)
         }
-        Unchanged::Sealed => {
-            let text = "another process is taking over: ask again";
-            explained(StatusCode::SERVICE_UNAVAILABLE, "upgrade", text)
-        }
+        Unchanged::Sealed => taking_over(),
     }
-}
-
-/// Whether what was said here counts nowhere else. Who asked before another process took over, and was heard behind
-/// that, has told nobody else.
-fn is_lost(control: &Control) -> bool {
-    !control.is_own && control.revocations.are_handed_over()
 }
 
 /// Waits until a change is in the file.
